@@ -1,0 +1,1 @@
+"""Pure conversion: bytes in, document out."""

@@ -1,0 +1,1 @@
+"""Mapping tables and pinned schemas: data only."""

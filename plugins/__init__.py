@@ -1,0 +1,1 @@
+"""Whatever touches a product or the outside world; one folder a kind."""

@@ -1,0 +1,1 @@
+"""Commands of `datto-siem`, one module each."""
