@@ -1,0 +1,138 @@
+"""`Converter`: one target, ready to turn events into documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from datto_siem.converters import cef
+from datto_siem.converters.decoder import Decoder, decoder
+from datto_siem.converters.errors import SchemaMissing
+from datto_siem.converters.fast import compile_plan
+from datto_siem.converters.interpret import Run
+from datto_siem.converters.plan.compile import compile_event
+from datto_siem.converters.schemas import ecs_versions, ocsf_versions
+from datto_siem.converters.tables.target import target as target_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from datto_siem.converters.event import Event
+    from datto_siem.converters.plan.model import EventPlan, Reading
+    from datto_siem.converters.tables.model import Tables
+
+CEF = "cef"
+_VERSIONS = {"ocsf": ocsf_versions, "ecs": ecs_versions}
+
+
+def targets(tables: Tables) -> tuple[str, ...]:
+    """Every target's name: those with a table, and `cef`."""
+    return (*sorted(tables.targets), CEF)
+
+
+class Converter:
+    """Turns events into documents of one target.
+
+    Compile once, call often, share between threads: plans are made when their event first comes.
+
+    Args:
+        target: `ecs`, `cim`, `ocsf`, `asim`, `csl`, or a target an overlay adds; `cef` has
+            `encode` and `line` only.
+        version: Schema version (OCSF 1.1.0 to 1.8.0); the table's own when None.
+        overlay: A directory of tables laid over the shipped ones.
+        switches: Names and addresses of senders known to be Datto switches.
+        cef_version: 0 or 1, what `cef` writes.
+
+    Raises:
+        ValueError: No such target; the message lists them.
+        SchemaMissing: No pinned schema of that version.
+        TableErrors: Faults in the overlay.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        version: str | None = None,
+        overlay: Path | None = None,
+        switches: Iterable[str] = (),
+        cef_version: int = 0,
+    ) -> None:
+        """Load tables; see the class for the arguments."""
+        self.decoder: Decoder = decoder(overlay, tuple(sorted(switches)))
+        self.tables = self.decoder.tables
+        self.name = target
+        self.cef_version = cef_version
+        if target not in targets(self.tables):
+            raise ValueError(f"no target {target!r}; there are {', '.join(targets(self.tables))}")
+        self._types = {
+            **{name: field.type for name, field in self.tables.vocabulary.fields.items()},
+            "message": "text",
+        }
+        self._plans: dict[str, EventPlan] = {}
+        self._fast: dict[str, Callable[[Event], dict[str, Any]]] = {}
+        if target == CEF:
+            return
+        self.target = target_table(self.tables, target, version)
+        known = _VERSIONS.get(target)
+        if version is not None and (known is None or version not in known()):
+            listed = ", ".join(known()) if known is not None else self.target.version
+            raise SchemaMissing(f"{target} has no version {version!r} here; there is {listed}")
+
+    def plan(self, reading: Reading) -> EventPlan:
+        """The plan for events of one table row."""
+        plan = self._plans.get(reading.id)
+        if plan is None:
+            plan = compile_event(self.tables, self.target, reading)
+            self._plans[reading.id] = plan
+        return plan
+
+    def __call__(self, event: Event) -> dict[str, Any]:
+        """The document of one event.
+
+        For `cef` it is `{"cef": LINE}`.
+        """
+        fast = self._fast.get(event.reading.id)
+        if fast is None:
+            if self.name == CEF:
+                return {CEF: self.line(event)}
+            fast = compile_plan(self.plan(event.reading), self.tables.lookups, self._types)
+            self._fast[event.reading.id] = fast
+        return fast(event)
+
+    def run(self, event: Event) -> Run:
+        """The same, step by step: what `explain` shows, and the reference of the fast path."""
+        return Run(self.plan(event.reading), event, self.tables.lookups)
+
+    def line(self, event: Event) -> str:
+        """One canonical CEF line; a record that is not CEF becomes one with its text as `msg`."""
+        return cef.encode(event, self.cef_version)
+
+    def encode(
+        self,
+        line: bytes,
+        received: int | None = None,
+        peer: str | None = None,
+        uid: str | None = None,
+        ordinal: int = 0,
+    ) -> bytes:
+        """One record's bytes to one finished line of output, without its line feed.
+
+        Args:
+            line: The record.
+            received: Receive time in epoch milliseconds; now when None.
+            peer: Address of the sender.
+            uid: Id assigned at receipt.
+            ordinal: Number of the record in its input.
+        """
+        return self.dump(self.decoder.decode(line, received, peer, uid, ordinal))
+
+    def dump(self, event: Event) -> bytes:
+        """One event as one line of output, without its line feed."""
+        if self.name == CEF:
+            return self.line(event).encode()
+        return orjson.dumps(self(event), option=_OPTIONS)
+
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS

@@ -1,0 +1,166 @@
+"""Bytes of one record -> `Event`: envelope, header, the product's dialect, typed fields.
+
+Never raises on input. What is wrong with a record becomes a note; a record that is no CEF becomes
+an event of the row `text` (it has a syslog header) or `undecodable` (it has not).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datto_siem.converters import cef, syslog
+from datto_siem.converters.catalogue import Catalogue
+from datto_siem.converters.event import Event, Header
+from datto_siem.converters.tables.load import load
+
+if TYPE_CHECKING:
+    from datto_siem.converters.catalogue import Entry
+    from datto_siem.converters.tables.model import Tables
+
+_MAX_HEADERS = 2048
+
+
+class Decoder:
+    """Decodes records by one set of tables.
+
+    Args:
+        tables: The mapping tables; the shipped ones when None.
+        switches: Host names and addresses of senders known to be Datto switches; their records
+            that are not CEF are read as switch messages.
+    """
+
+    def __init__(self, tables: Tables | None = None, switches: Iterable[str] = ()) -> None:
+        """Prepare an empty memory of headers; safe to share between threads."""
+        self.tables = tables or load()
+        self.catalogue = Catalogue(self.tables)
+        self._switches = frozenset(name.lower() for name in switches)
+        self._headers: dict[str, tuple[Header, Entry]] = {}
+
+    def decode(
+        self,
+        line: str | bytes,
+        received: int | None = None,
+        peer: str | None = None,
+        uid: str | None = None,
+        ordinal: int = 0,
+    ) -> Event:
+        """Decode one record.
+
+        Args:
+            line: The record, framing already taken off (a trailing CR, LF or NUL may be left).
+            received: Receive time in epoch milliseconds; now when None, the only place where a
+                clock is read.
+            peer: Address of the sender.
+            uid: Id assigned at receipt; worked out from the record when None.
+            ordinal: Number of the record in its input, so that equal records get different ids.
+        """
+        if received is None:
+            received = time.time_ns() // 1_000_000
+        broken = False
+        if isinstance(line, bytes):
+            raw = line
+            try:
+                text = line.decode()
+            except UnicodeDecodeError:
+                text, broken = line.decode("utf-8", "backslashreplace"), True
+        else:
+            raw = line.encode("utf-8", "surrogatepass")
+            text = raw.decode("utf-8", "backslashreplace")
+            broken = text != line
+        event = Event(raw, text.rstrip("\r\n\0"), received, self.catalogue.undecodable.reading)
+        event.text = _unframed(event.text)
+        event.peer, event.uid_given, event.ordinal = peer, uid, ordinal
+        if broken:
+            event.note("bad_utf8")
+        self._take_apart(event)
+        return event
+
+    def _take_apart(self, event: Event) -> None:
+        text = event.text
+        start = syslog.cef_start(text)
+        if start < 0:
+            self._not_cef(event)
+            return
+        known, begins = self._header(event, start)
+        if known is None:
+            event.fault = "a CEF header with fewer than three fields"
+            self.catalogue.undecodable.fill(event)
+            return
+        event.head, entry = known
+        event.prefix = text[:start]
+        if not text.startswith("CEF:", start):
+            event.note("cef_missing", "", start)
+        event.notes.extend(entry.notes)
+        event.reading = entry.reading
+        end = len(text)
+        if end > cef.MAX_TEXT:
+            entry.dialect.scan(event, begins, cef.MAX_TEXT)
+            entry.dialect.keep_rest(event, cef.MAX_TEXT, end, "line_too_long")
+        elif begins < end:
+            entry.dialect.scan(event, begins, end)
+        entry.fill(event)
+
+    def _header(self, event: Event, start: int) -> tuple[tuple[Header, Entry] | None, int]:
+        """The header and its table row, remembered by the header's text."""
+        text = event.text
+        equals = text.find("=", start)
+        end = text.rfind("|", start, equals) + 1 if equals > 0 else 0
+        whole = text[start:end]
+        known = self._headers.get(whole) if end else None
+        if known is not None:
+            return known, end
+        split = cef.split_header(text, start)
+        if split is None:
+            return None, start
+        header = split.header
+        if split.note:
+            event.note(split.note, "", start)
+        if split.note == "header_short":
+            header = self.catalogue.realigned(header)
+        found = (header, self.catalogue.entry(header))
+        if not split.note and split.extension == end and len(whole) < cef.MAX_KEY:
+            if len(self._headers) >= _MAX_HEADERS:
+                self._headers.clear()
+            self._headers[whole] = found
+        return found, split.extension
+
+    def _not_cef(self, event: Event) -> None:
+        """A record without CEF: a syslog message when it has a header, else undecodable."""
+        envelope, body = syslog.record(event.text)
+        event.envelope = envelope
+        if envelope.format or envelope.priority is not None:
+            event.body = body
+            senders = {(envelope.host or "").lower(), (event.peer or "").lower()}
+            entry = self.catalogue.text(bool(senders & self._switches))
+        else:
+            entry = self.catalogue.undecodable
+            event.fault = "empty record" if not event.text else "neither CEF nor syslog"
+        event.reading = entry.reading
+        event.notes.extend(entry.notes)
+        entry.fill(event)
+
+
+def _unframed(text: str) -> str:
+    text = text.rstrip("\r\n\0 \t")
+    if text[:1] in "\ufeff\"":
+        text = text.removeprefix("\ufeff")
+        if text.startswith('"CEF:') and text.endswith('"') and len(text) > 1:
+            text = text[1:-1]
+    return text
+
+
+@lru_cache(maxsize=4)
+def decoder(overlay: Path | None = None, switches: tuple[str, ...] = ()) -> Decoder:
+    """The decoder of the shipped tables, or of an overlay; one for the whole process."""
+    return Decoder(load(overlay), switches)
+
+
+def decode(
+    line: str | bytes, received: int | None = None, peer: str | None = None
+) -> Event:
+    """Decode one record by the shipped tables; see `Decoder.decode`. Never raises on input."""
+    return decoder().decode(line, received, peer)

@@ -1,0 +1,252 @@
+"""Make the plan of one source event for one target.
+
+Layers are stacked by path (common rows, blocks in `use` order, the activity), expressions parsed
+and folded for the event, the schema's own rows added, typed leaves put into written form, and the
+wire keys nothing shows whole are left to the leftovers. See `mappings/README.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from datto_siem.converters.errors import TableError
+from datto_siem.converters.plan import used
+from datto_siem.converters.plan.kinds import Writer
+from datto_siem.converters.plan.model import EventPlan, Reading, Step
+from datto_siem.converters.plan.rules import Rules, rules
+from datto_siem.converters.plan.simplify import Simplifier
+from datto_siem.converters.tables.expression import ABSENT, Expr, names, parse
+from datto_siem.converters.tables.model import Layer, Tables, Target
+from datto_siem.converters.tables.nodes import Node
+
+_ALWAYS = ("event.time", "received", "processed", "uid", "original", "original_size")
+_HEADER = ("header.cef_version", "header.vendor", "header.product", "header.class_id")
+
+
+def compile_event(tables: Tables, target: Target, reading: Reading) -> EventPlan:
+    """The plan of one event.
+
+    Args:
+        tables: All tables.
+        target: The target's table for the wanted schema version.
+        reading: How the event is read.
+
+    Returns:
+        The plan; its `instead` chain covers activity variants with `when` and records that lack
+        what the schema requires.
+    """
+    return _Compiler(tables, target, reading).plan(reading.activity)
+
+
+class _Compiler:
+    def __init__(self, tables: Tables, target: Target, reading: Reading) -> None:
+        self.tables = tables
+        self.target = target
+        self.reading = reading
+        self.rules: Rules = rules(target)
+        self.faults: list[TableError] = []
+        self.sure: set[str] = set()
+
+    def plan(self, activity: str) -> EventPlan:
+        """The activity's plan, its variants chained by `when`."""
+        variants = self.layers(activity)
+        plan: EventPlan | None = None
+        for layer in reversed(variants):
+            plan = self._variant(activity, layer, plan)
+        return plan if plan is not None else self._variant(activity, Layer(activity, (), {}), None)
+
+    def layers(self, activity: str) -> tuple[Layer, ...]:
+        """The activity's variants in this version, or the starred row that covers all others."""
+        activities = self.target.activities
+        return activities.get(activity) or activities.get("*") or ()
+
+    def _variant(self, activity: str, layer: Layer, instead: EventPlan | None) -> EventPlan:
+        simplify = self._simplifier(activity)
+        derive = self._derive(activity, simplify)
+        self.sure = simplify.certain
+        rows, facts = self._stack(layer, simplify)
+        rows = self.rules.expand(rows, facts, simplify.sure)
+        writer = Writer(self.target.formats, self._types(), self.tables.lookups)
+        written = {
+            path: replace(step, expr=writer.write(step.expr, self.rules.holds_text(path, facts)))
+            for path, step in rows.items()
+        }
+        written = self.rules.finish(written, facts, simplify.sure)
+        written = {
+            path: replace(step, expr=simplify(step.expr)) for path, step in written.items()
+        }
+        emit = tuple(step for step in written.values() if step.expr != ABSENT)
+        needs: tuple[Expr, ...] = ()
+        note = ""
+        if layer.when is not None and instead is not None:
+            needs = (simplify(parse(layer.when, self.faults)),)
+        else:
+            needs = tuple(self.rules.needs(written, facts, simplify.sure))
+            instead, note = self._fallback(activity, needs, facts, emit, derive)
+        said = self._said(simplify)
+        wanted = _order(derive, [*emit, *_as_steps(needs), *_as_steps(said.values())])
+        return self._assemble(activity, wanted, emit, needs, instead, note, facts, said)
+
+    def _assemble(
+        self,
+        activity: str,
+        derive: tuple[Step, ...],
+        emit: tuple[Step, ...],
+        needs: tuple[Expr, ...],
+        instead: EventPlan | None,
+        note: str,
+        facts: Mapping[str, Any],
+        said: Mapping[str, Expr],
+    ) -> EventPlan:
+        target, reading = self.target, self.reading
+        known = used.fields(derive, emit)
+        carried = frozenset() if target.keys else used.keys(reading, known)
+        leftovers: tuple[str, str] | None = (target.leftovers_into, target.leftovers_as)
+        if not target.leftovers_into or ("leftovers" in facts and facts["leftovers"] is None):
+            leftovers = None
+        columns = {
+            key: (column, self._column_type(column)) for key, (column, _) in target.keys.items()
+        }
+        told = tuple(
+            (cast.key, said[name])
+            for cast in reading.casts
+            for _, name in cast.parts
+            if name in said and cast.key not in carried
+        )
+        return EventPlan(
+            id=reading.id,
+            target=target.name,
+            activity=activity,
+            derive=derive,
+            emit=emit,
+            columns=columns,
+            needs=needs,
+            instead=instead,
+            note=note,
+            used=carried,
+            said=told,
+            leftovers=leftovers,
+            sure=frozenset(self.sure),
+            facts=facts,
+            inferred=reading.inferred or self.tables.vocabulary.activities[activity].inferred,
+        )
+
+    def _column_type(self, column: str) -> str:
+        from datto_siem.converters.schemas import columns
+
+        known = columns().table("CommonSecurityLog").get(column)
+        return known.type if known is not None else "string"
+
+    def _fallback(
+        self,
+        activity: str,
+        needs: tuple[Expr, ...],
+        facts: dict[str, Any],
+        emit: tuple[Step, ...],
+        derive: tuple[Step, ...],
+    ) -> tuple[EventPlan | None, str]:
+        """What is written for a record that cannot meet the schema: a note says so."""
+        incomplete = self.target.incomplete
+        if not needs or not incomplete or incomplete == activity:
+            return None, ""
+        if incomplete == "plain":
+            kept = {
+                name: value
+                for name, value in facts.items()
+                if name.split(".")[0] not in self.target.fact_names
+            }
+            wanted = _order(derive, emit)
+            plain = self._assemble(activity, wanted, emit, (), None, "", kept, {})
+            return plain, "incomplete"
+        return self.plan(incomplete), "incomplete"
+
+    def _types(self) -> dict[str, str]:
+        types = {name: field.type for name, field in self.tables.vocabulary.fields.items()}
+        return {**types, "message": "text"}
+
+    def _simplifier(self, activity: str) -> Simplifier:
+        vocabulary = self.tables.vocabulary
+        constants: dict[str, Any] = {
+            **dict(self.reading.constants),
+            "event.activity": activity,
+            "tables.version": self.tables.version,
+            "target.version": self.target.version,
+        }
+        title = vocabulary.activities[activity].title if activity in vocabulary.activities else ""
+        if title:
+            constants["event.title"] = title
+        event = self.reading.event
+        given = {name for name, field in vocabulary.fields.items() if field.origin == "given"}
+        given -= constants.keys()
+        if event not in ("text", "undecodable"):
+            given -= {"syslog.text", "fault"}
+        if event == "text":
+            given -= {name for name in given if name.startswith("header.")}
+        filled = {name for cast in self.reading.casts for _, name in cast.parts}
+        sure = set(_ALWAYS)
+        if event not in ("text", "undecodable", "*/*"):
+            sure.update(_HEADER)
+            if not any(name.endswith("/*") for name in self.reading.names):
+                sure.add("header.name")
+        return Simplifier(constants, frozenset(given | filled), frozenset(sure), self.tables.lookups)
+
+    def _derive(self, activity: str, simplify: Simplifier) -> tuple[Step, ...]:
+        steps = []
+        rows = [(each.name, each.expr, each.where) for each in self.tables.vocabulary.derived]
+        known = self.tables.vocabulary.activities.get(activity)
+        if known is not None:
+            rows.append(("message", known.message, known.where))
+        for name, node, where in rows:
+            if node is None:
+                continue
+            expr = simplify(parse(node, self.faults))
+            simplify.define(name, expr)
+            if expr[0] != "const":
+                steps.append(Step(name, expr, where))
+        return tuple(steps)
+
+    def _stack(self, layer: Layer, simplify: Simplifier) -> tuple[dict[str, Step], dict[str, Any]]:
+        blocks = [self.target.blocks[name] for name in layer.use if name in self.target.blocks]
+        alone = any(block.alone for block in blocks)
+        layers = [*([] if alone else [self.target.common]), *blocks, layer]
+        rows: dict[str, Step] = {}
+        facts: dict[str, Any] = {}
+        for each in layers:
+            for row in each.rows:
+                if row.node is None:
+                    rows.pop(row.path, None)
+                    continue
+                expr = simplify(parse(row.node, self.faults))
+                rows[row.path] = Step(row.path, expr, row.where, each.inferred)
+            facts.update({name: _fact(node) for name, node in each.facts.items()})
+        if "Type" in rows and rows["Type"].expr[0] == "const":
+            facts["Type"] = rows["Type"].expr[1]
+        return {path: step for path, step in rows.items() if step.expr != ABSENT}, facts
+
+    def _said(self, simplify: Simplifier) -> dict[str, Expr]:
+        found = {
+            name: simplify(parse(node, self.faults)) for name, node in self.target.said.items()
+        }
+        return {name: expr for name, expr in found.items() if expr != ABSENT}
+
+
+def _fact(node: Node) -> Any:
+    value = node.plain()
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_steps(exprs: Iterable[Expr]) -> list[Step]:
+    return [Step("", expr, "") for expr in exprs]
+
+
+def _order(derive: tuple[Step, ...], readers: Iterable[Step]) -> tuple[Step, ...]:
+    """The derived fields somebody reads, in table order."""
+    wanted = {name for step in readers for name in names(step.expr)}
+    kept = []
+    for step in reversed(derive):
+        if step.into in wanted:
+            kept.append(step)
+            wanted.update(names(step.expr))
+    return tuple(reversed(kept))

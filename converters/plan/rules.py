@@ -1,0 +1,125 @@
+"""What each pinned schema adds to a target's rows while a plan is made.
+
+A `Rules` expands rows (OCSF's ids and siblings), says which paths hold text, and lists what an
+event must have to be valid. A target without a pinned schema (a user's own) has none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from datto_siem.converters.plan.model import Step
+from datto_siem.converters.plan.ocsf import OcsfRules
+from datto_siem.converters.schemas import cim, columns, ecs, ocsf
+from datto_siem.converters.tables.expression import Expr
+from datto_siem.converters.tables.model import Target
+
+Rows = dict[str, Step]
+Sure = Callable[[Expr], bool]
+
+
+class Rules(Protocol):
+    """The questions the compiler asks of a schema."""
+
+    def expand(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> Rows:
+        """Rows with everything the schema derives from them."""
+
+    def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
+        """Whether a path takes text only, so that numbers are written as text."""
+
+    def finish(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> Rows:
+        """Rows with guards, once their values are in written form."""
+
+    def needs(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> list[Expr]:
+        """What must have a value at run time for the event to be valid."""
+
+
+class NoSchema:
+    """Rules of a target that no pinned schema describes."""
+
+    def expand(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> Rows:
+        """Nothing to add."""
+        return rows
+
+    def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
+        """Values keep their types."""
+        return False
+
+    def finish(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> Rows:
+        """Nothing to guard."""
+        return rows
+
+    def needs(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> list[Expr]:
+        """Nothing is required."""
+        return []
+
+
+class EcsRules(NoSchema):
+    """ECS: numbers that go into keyword fields become text."""
+
+    def __init__(self, version: str) -> None:
+        """Pick the schema version."""
+        self._schema = ecs(version)
+
+    def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
+        """Keyword fields and their relatives."""
+        field = self._schema.field(path)
+        return field is not None and field.type in ("keyword", "wildcard", "match_only_text")
+
+
+class CimRules(NoSchema):
+    """Splunk CIM: an event of a data set needs its required fields, unless they are waived."""
+
+    def needs(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> list[Expr]:
+        """Required, unwaived fields that a record may lack."""
+        dataset = facts.get("dataset")
+        if dataset is None:
+            return []
+        waived = {name.removeprefix("waive.") for name in facts if name.startswith("waive.")}
+        fields = cim().dataset(dataset).fields.values()
+        wanted = [each.name for each in fields if each.type == "required"]
+        return [
+            rows[name].expr
+            for name in wanted
+            if name in rows and name not in waived and not sure(rows[name].expr)
+        ]
+
+
+class SentinelRules(NoSchema):
+    """ASIM and CommonSecurityLog: string columns, and each table's mandatory columns."""
+
+    def __init__(self, table: str | None) -> None:
+        """`table` for a target of one table; otherwise the rows' `Type` names it."""
+        self._table = table
+
+    def _columns(self, name: str | None) -> Mapping[str, Any]:
+        tables = columns().tables
+        return tables.get(name or "", {})
+
+    def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
+        """Columns of type string."""
+        column = self._columns(self._table or facts.get("Type")).get(path)
+        return column is not None and column.type == "string"
+
+    def needs(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> list[Expr]:
+        """Mandatory physical columns that a record may lack."""
+        return [
+            rows[name].expr
+            for name, column in self._columns(self._table or facts.get("Type")).items()
+            if column.klass == "Mandatory" and column.physical
+            if name in rows and not sure(rows[name].expr)
+        ]
+
+
+def rules(target: Target) -> Rules:
+    """The rules of a target, by its name."""
+    if target.name == "ecs":
+        return EcsRules(target.version)
+    if target.name == "cim":
+        return CimRules()
+    if target.name == "ocsf":
+        return OcsfRules(ocsf(target.version), target.observables)
+    if target.name in ("asim", "csl"):
+        return SentinelRules("CommonSecurityLog" if target.name == "csl" else None)
+    return NoSchema()
