@@ -128,7 +128,10 @@ class OcsfRules:
         row("activity_name", activity.expr, where)
         row("type_uid", _each(number, lambda id_: class_.uid * 100 + id_), where)
         names = {id_: f"{class_.caption}: {text}" for id_, text in enum.items()}
-        row("type_name", _each(number, lambda id_: names.get(id_, f"{class_.caption}: Other")), where)
+        name = _each(number, lambda id_: names.get(id_, f"{class_.caption}: Other"))
+        if class_.uid == 0:  # type 99 is itself "Other" there, so its name is the activity's text
+            name = ("join", ("list", (("const", class_.caption), activity.expr)), ": ")
+        row("type_name", name, where)
         return made
 
     def finish(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> Rows:

@@ -315,8 +315,6 @@ def test_trap_22_keys_the_vendor_leaves_undefined_are_plain_text() -> None:
     assert event.fields["policy.event_type"] == "7"
     assert event.fields["policy.trigger"] == "user policy"
     assert edge("telemeterd/web", f"agg_ts={RT} priority=3").fields["flow.priority"] == "3"
-    event = edge("instance-agent/connected", f"timestamp={RT} service_instance_id=12")
-    assert event.fields["gateway.id"] == "12"
 
 
 def test_trap_23_the_manuals_own_placeholders_are_noted_and_do_not_fail_their_type() -> None:
