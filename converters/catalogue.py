@@ -17,7 +17,7 @@ from datto_siem.converters.read import Reader
 from datto_siem.converters.tables.load import fold
 
 if TYPE_CHECKING:
-    from datto_siem.converters.event import Event
+    from datto_siem.converters.event import Event, Parts
     from datto_siem.converters.plan.model import Cast, Reading
     from datto_siem.converters.tables.model import Source, SourceEvent, Tables
 
@@ -37,8 +37,17 @@ class Entry:
         """Bundle what the decoder needs."""
         self.reading = reading_
         self.dialect = dialect
-        self.fill = reader.read
+        self.reader = reader
         self.notes = notes
+
+    def scan(self, event: Event, parts: Parts) -> None:
+        """Split a record into pairs."""
+        if event.header is not None and event.begins < len(event.text):
+            self.dialect.scan(event.text, event.begins, parts)
+
+    def read(self, event: Event, parts: Parts) -> None:
+        """Read fields from its pairs."""
+        self.reader.read(event, parts)
 
 
 class Catalogue:

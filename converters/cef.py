@@ -28,6 +28,9 @@ MAX_PAIRS = 512
 MAX_KEY = 256
 FIELDS = 7
 
+BLANKS = " \t\r\n\0\x0b\x0c"
+"""What is trimmed at the end of a value, and of a record."""
+
 _ESCAPE = re.compile(r"\\([\\=|nr])")
 _HEADER_ESCAPE = re.compile(r"\\([\\|])")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,\-]*(?:\[[0-9]+\])?")
@@ -135,7 +138,7 @@ def _pipe(text: str, start: int) -> int:
 
 def _header(parts: list[str]) -> Header:
     cleaned = [_HEADER_ESCAPE.sub(r"\1", part) if "\\" in part else part for part in parts]
-    return Header(*(part.strip() for part in cleaned))
+    return Header(*(part.strip(BLANKS) for part in cleaned))
 
 
 def _escape_header(text: str) -> str:

@@ -10,14 +10,15 @@ import orjson
 from datto_siem.converters import cef
 from datto_siem.converters.decoder import Decoder, decoder
 from datto_siem.converters.errors import SchemaMissing
-from datto_siem.converters.fast import compile_plan
+from datto_siem.converters.fast import Convert, compile_plan
+from datto_siem.converters.lean import compile_lean, documented
 from datto_siem.converters.interpret import Run
 from datto_siem.converters.plan.compile import compile_event
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
 from datto_siem.converters.tables.target import target as target_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from datto_siem.converters.event import Event
     from datto_siem.converters.plan.model import EventPlan, Reading
@@ -71,7 +72,8 @@ class Converter:
             "message": "text",
         }
         self._plans: dict[str, EventPlan] = {}
-        self._fast: dict[str, Callable[[Event], dict[str, Any]]] = {}
+        self._fast: dict[str, Convert] = {}
+        self._lean: dict[str, Convert] = {}
         if target == CEF:
             return
         self.target = target_table(self.tables, target, version)
@@ -93,13 +95,27 @@ class Converter:
 
         For `cef` it is `{"cef": LINE}`.
         """
-        fast = self._fast.get(event.reading.id)
-        if fast is None:
+        ready = self._lean if event.quick is not None else self._fast
+        convert = ready.get(event.reading.id)
+        if convert is None:
             if self.name == CEF:
                 return {CEF: self.line(event)}
-            fast = compile_plan(self.plan(event.reading), self.tables.lookups, self._types)
-            self._fast[event.reading.id] = fast
-        return fast(event)
+            convert = self._compile(event.reading, event.quick is not None)
+        return convert(event)
+
+    def _compile(self, reading: Reading, plain: bool) -> Convert:
+        """The function for one table row, for plain records or for all."""
+        fast = self._fast.get(reading.id)
+        if fast is None:
+            fast = compile_plan(self.plan(reading), self.tables.lookups, self._types)
+            self._fast[reading.id] = fast
+        if not plain:
+            return fast
+        narrow = documented(reading)
+        plan = compile_event(self.tables, self.target, narrow)
+        lean = compile_lean(plan, narrow, self.tables.lookups, self._types, fast)
+        self._lean[reading.id] = lean
+        return lean
 
     def run(self, event: Event) -> Run:
         """The same, step by step: what `explain` shows, and the reference of the fast path."""

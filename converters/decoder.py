@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import cef, syslog
 from datto_siem.converters.catalogue import Catalogue
-from datto_siem.converters.event import Event, Header
+from datto_siem.converters.event import Event, Header, Note
+from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.tables.load import load
 
 if TYPE_CHECKING:
@@ -71,13 +72,41 @@ class Decoder:
             raw = line.encode("utf-8", "surrogatepass")
             text = raw.decode("utf-8", "backslashreplace")
             broken = text != line
-        event = Event(raw, text.rstrip("\r\n\0"), received, self.catalogue.undecodable.reading)
-        event.text = _unframed(event.text)
+        whole = text.rstrip("\r\n\0")
+        event = Event(raw, whole, received, self.catalogue.undecodable)
         event.peer, event.uid_given, event.ordinal = peer, uid, ordinal
         if broken:
-            event.note("bad_utf8")
-        self._take_apart(event)
+            event.note_early("bad_utf8")
+        if not self._plain(event, whole, len(raw) - len(text) + len(whole)):
+            event.text = _unframed(whole)
+            self._take_apart(event)
         return event
+
+    def _plain(self, event: Event, text: str, size: int) -> bool:
+        """The short way for a header met before and a record with nothing to repair."""
+        start = text.find("CEF:")
+        if start < 0 or size > cef.MAX_TEXT or size in CUT_SIZES:
+            return False
+        end = text.rfind("|", start, text.find("=", start)) + 1
+        known = self._headers.get(text[start:end])
+        if known is None or text[-1] in cef.BLANKS:
+            return False
+        prefix = text[:start]
+        if '"' in prefix or "\ufeff" in prefix:
+            return False
+        event.head, entry = known
+        repairs: list[Note] = []
+        quick = entry.dialect.quick(text, end, repairs)
+        if quick is None:
+            return False
+        if repairs:
+            event.repairs = repairs
+        event.quick = quick
+        event.prefix, event.begins = prefix, end
+        event.entry, event.reading = entry, entry.reading
+        if entry.notes:
+            event.early = [*(event.early or ()), *entry.notes]
+        return True
 
     def _take_apart(self, event: Event) -> None:
         text = event.text
@@ -88,21 +117,21 @@ class Decoder:
         known, begins = self._header(event, start)
         if known is None:
             event.fault = "a CEF header with fewer than three fields"
-            self.catalogue.undecodable.fill(event)
             return
         event.head, entry = known
         event.prefix = text[:start]
-        if not text.startswith("CEF:", start):
-            event.note("cef_missing", "", start)
-        event.notes.extend(entry.notes)
-        event.reading = entry.reading
-        end = len(text)
-        if end > cef.MAX_TEXT:
-            entry.dialect.scan(event, begins, cef.MAX_TEXT)
-            entry.dialect.keep_rest(event, cef.MAX_TEXT, end, "line_too_long")
-        elif begins < end:
-            entry.dialect.scan(event, begins, end)
-        entry.fill(event)
+        event.begins = begins
+        event.entry, event.reading = entry, entry.reading
+        if text[start] != "C":
+            event.note_early("cef_missing", "", start)
+        if entry.notes:
+            event.early = [*(event.early or ()), *entry.notes]
+        if len(text) <= cef.MAX_TEXT and event.original_size not in CUT_SIZES:
+            event.repairs = []
+            event.quick = entry.dialect.quick(text, begins, event.repairs)
+            if event.quick is not None:
+                return
+        event.scanned  # noqa: B018  anything to repair is repaired here and now
 
     def _header(self, event: Event, start: int) -> tuple[tuple[Header, Entry] | None, int]:
         """The header and its table row, remembered by the header's text."""
@@ -118,7 +147,7 @@ class Decoder:
             return None, start
         header = split.header
         if split.note:
-            event.note(split.note, "", start)
+            event.note_early(split.note, "", start)
         if split.note == "header_short":
             header = self.catalogue.realigned(header)
         found = (header, self.catalogue.entry(header))
@@ -139,13 +168,13 @@ class Decoder:
         else:
             entry = self.catalogue.undecodable
             event.fault = "empty record" if not event.text else "neither CEF nor syslog"
-        event.reading = entry.reading
-        event.notes.extend(entry.notes)
-        entry.fill(event)
+        event.entry, event.reading = entry, entry.reading
+        if entry.notes:
+            event.early = [*(event.early or ()), *entry.notes]
 
 
 def _unframed(text: str) -> str:
-    text = text.rstrip("\r\n\0 \t")
+    text = text.rstrip(cef.BLANKS)
     if text[:1] in "\ufeff\"":
         text = text.removeprefix("\ufeff")
         if text.startswith('"CEF:') and text.endswith('"') and len(text) > 1:

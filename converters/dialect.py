@@ -17,14 +17,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.casts import CASTS, is_uid
-from datto_siem.converters.cef import KEYS, MAX_KEY, MAX_PAIRS, unescape
-from datto_siem.converters.event import Event
+from datto_siem.converters.cef import BLANKS, KEYS, MAX_KEY, MAX_PAIRS, MAX_TEXT, unescape
+from datto_siem.converters.event import Note, Parts
 from datto_siem.converters.plan.model import Cast, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Fits = "Callable[[str], bool]"
+QUICK_LIST = 10
+"""Numbered keys up to this many are plain."""
 _NO_CAST = frozenset({"text", "lower", "list", "span"})
 _SPACES = str.maketrans("\t\r\n\x0b\x0c", "     ")
 
@@ -35,6 +37,7 @@ class Dialect:
     Attributes:
         reading: The table row.
         casts: Wire key -> cast, for every key that is read.
+        plain: Keys that a plain record may have.
         fits: Keys that start a pair even after a value a stranger chose, and what must hold of
             their value for that.
     """
@@ -54,6 +57,8 @@ class Dialect:
         )
         self.numbered = tuple(start for start, _ in self.lists)
         self.fits = {key: self._fits(cast) for key, cast in boundary.items()}
+        numbers = [f"{start}{number}" for start in self.numbered for number in range(QUICK_LIST)]
+        self.plain = frozenset([*self.fits, *numbers])
         self.colon = {
             cast.key: self._fits(cast) for cast in (*reading.casts, *boundary.values()) if cast.colon
         }
@@ -81,9 +86,9 @@ class Dialect:
             return self.fits[cast.key] or bool
         return lambda text: is_uid(text) or text in self.placeholders
 
-    def scan(self, event: Event, start: int, end: int) -> None:
-        """Split an extension into pairs, into `event.pairs`, `.offsets` and `.extension`."""
-        text = event.text
+    def scan(self, text: str, start: int, parts: Parts) -> None:
+        """Split an extension into pairs, into `parts.pairs`, `.offsets` and `.extension`."""
+        end = min(len(text), MAX_TEXT)
         shadow = text[start:end]
         if not shadow.isprintable():  # other white space may part pairs too
             shadow = shadow.translate(_SPACES)
@@ -96,13 +101,11 @@ class Dialect:
             key, equals, rest = token.partition("=")
             if equals:
                 if key in fits:
-                    test = fits[key]
-                    if not free or test is None or test(rest):
-                        found.append((key, at + len(key) + 1, at))
-                        free = key in free_keys
-                        at += len(token) + 1
-                        continue
-                elif (not free and len(key) <= MAX_KEY and KEYS[key]) or (
+                    found.append((key, at + len(key) + 1, at))
+                    free = key in free_keys
+                    at += len(token) + 1
+                    continue
+                if (not free and len(key) <= MAX_KEY and KEYS[key]) or (
                     numbered and key.startswith(numbered) and _numbered(key)
                 ):
                     found.append((key, at + len(key) + 1, at))
@@ -116,65 +119,143 @@ class Dialect:
                         found.append((key, at + len(key) + 1, at))
                         free = key in free_keys
             at += len(token) + 1
-        self._keep(event, found, start, end)
+        self._keep(text, parts, found, start, end)
+        if end < len(text):
+            _rest(text, parts, end, len(text), "line_too_long")
 
     def _keep(
-        self, event: Event, found: list[tuple[str, int, int]], start: int, end: int
+        self, text: str, parts: Parts, found: list[tuple[str, int, int]], start: int, end: int
     ) -> None:
-        text = event.text
-        pairs, offsets, extension = event.pairs, event.offsets, event.extension
+        pairs, offsets, extension = parts.pairs, parts.offsets, parts.extension
         if not found or found[0][2] > start:
-            lead = text[start : found[0][2] if found else end].strip()
+            lead = text[start : found[0][2] if found else end].strip(BLANKS)
             if lead:
                 pairs.append(("_text", lead))
                 offsets.append(start)
                 extension["_text"] = lead
-                event.note("text_before_key", "", start)
+                parts.note("text_before_key", "", start)
+        limit = end
         if len(found) > MAX_PAIRS:
-            cut = found[MAX_PAIRS][2]
+            limit = found[MAX_PAIRS][2]
             found = found[:MAX_PAIRS]
-            self.keep_rest(event, cut, end, "too_many_pairs")
-            end = cut
         last = len(found) - 1
+        present = {key for key, *_ in found}
         for index, (key, begins, _) in enumerate(found):
-            stops = end if index == last else found[index + 1][2]
-            value = text[begins:stops].rstrip()
+            stops = limit if index == last else found[index + 1][2]
+            value = text[begins:stops].rstrip(BLANKS)
             glued: list[tuple[str, str, int]] = []
             if "=" in value and key not in self.free and self.glue:
-                value, glued = self._unglue(event, key, value, begins)
+                value, glued = self._unglue(present, parts, key, value, begins)
             for name, part, offset in ((key, value, begins), *glued):
                 clear = unescape(part) if "\\" in part else part
                 pairs.append((name, clear))
                 offsets.append(offset)
                 if name in extension:
-                    event.note("duplicate_key", name, offset)
+                    parts.note("duplicate_key", name, offset)
                 else:
                     extension[name] = clear
-
-    def keep_rest(self, event: Event, start: int, end: int, note: str) -> None:
-        """Keep what is not taken apart as one pair of its own."""
-        event.note(note, "", start)
-        rest = event.text[start:end].strip()
-        if rest:
-            event.pairs.append(("_rest", rest))
-            event.offsets.append(start)
-            event.extension.setdefault("_rest", rest)
+        if limit < end:
+            _rest(text, parts, limit, end, "too_many_pairs")
 
     def _unglue(
-        self, event: Event, key: str, value: str, begins: int
+        self, present: set[str], parts: Parts, key: str, value: str, begins: int
     ) -> tuple[str, list[tuple[str, str, int]]]:
         """Part `7external_id=<uuid>` at documented keys that are otherwise absent."""
         glued: list[tuple[str, str, int]] = []
         for other, fits in self.glue:
             at = value.find(other + "=")
-            if at <= 0 or other == key or f" {other}=" in event.text:
+            if at <= 0 or other in present:
                 continue
             right = value[at + len(other) + 1 :]
-            if right and fits(right):
-                event.note("glued_pair", other, begins + at)
+            if right and fits(right) and self._may_be(key, value[:at]):
+                parts.note("glued_pair", other, begins + at)
                 glued.insert(0, (other, right, begins + at + len(other) + 1))
                 value = value[:at]
         return value, glued
+
+    def quick(self, text: str, start: int, repairs: list[Note]) -> dict[str, str] | None:
+        """The pairs of a plain record: documented keys, each once, at most glued.
+
+        Nearly every line is one. The result is what `scan` would find; anything else gives None.
+
+        Args:
+            text: The record.
+            start: Where its extension begins.
+            repairs: Receives a note for a glued pair, which the vendor's own example has.
+        """
+        body = text[start:]
+        if "\\" in body or not body.isprintable():
+            return None
+        if not self.colon:
+            # a strict `k=v k=v` is two splits; anything looser is read word by word
+            words = body.replace(" ", "=").split("=")
+            count = len(words) // 2
+            if body.encode().translate(None, _NO_SEPARATOR) == _ALTERNATING[: 2 * count - 1]:
+                found = dict(zip(words[::2], words[1::2]))  # noqa: B905  alternating: both equal
+                return found if len(found) == count and self.plain.issuperset(found) else None
+        return self._by_word(body, start, repairs)
+
+    def _by_word(self, body: str, start: int, repairs: list[Note]) -> dict[str, str] | None:
+        """The same for values with blanks and for colon pairs."""
+        found: dict[str, str] = {}
+        plain, colon = self.plain, self.colon
+        last = ""
+        for token in body.split(" "):
+            key, equals, value = token.partition("=")
+            if equals:
+                if key not in plain:
+                    return None
+                if "=" in value:
+                    other, value, right = self._glued(key, value)
+                    if not other or other in found or f" {other}=" in body:
+                        return None
+                    at = start + body.index(token) + len(key) + 1
+                    repairs.append(Note("glued_pair", other, at + len(value)))
+                    if key in found:
+                        return None
+                    found[key], found[other] = value, right
+                    last = other
+                    continue
+            else:
+                key, equals, value = token.partition(":")
+                if equals and key in colon:
+                    test = colon[key]
+                    if key not in plain or not (test is None or test(value)):
+                        return None
+                elif last and token:
+                    found[last] += " " + token
+                    continue
+                else:
+                    return None
+            if key in found:
+                return None
+            found[key] = value
+            last = key
+        return found
+
+
+    def _glued(self, key: str, value: str) -> tuple[str, str, str]:
+        """The one documented key inside a value, and what stands before and after it."""
+        for other, fits in self.glue:
+            left, equals, right = value.partition(other + "=")
+            if equals and left and other != key and "=" not in right and fits(right):
+                return (other, left, right) if self._may_be(key, left) else ("", value, "")
+        return "", value, ""
+
+    def _may_be(self, key: str, value: str) -> bool:
+        """Whether what stays with a key after parting still fits it."""
+        test = self.fits.get(key)
+        return test is None or test(value)
+
+
+def _rest(text: str, parts: Parts, start: int, end: int, note: str) -> None:
+    """Keep what is not taken apart as one pair of its own."""
+    parts.note(note, "", start)
+    rest = text[start:end].strip(BLANKS)
+    if rest:
+        parts.pairs.append(("_rest", rest))
+        parts.offsets.append(start)
+        parts.extension.setdefault("_rest", rest)
 
 
 def _numbered(key: str) -> bool:
@@ -182,4 +263,6 @@ def _numbered(key: str) -> bool:
     return key[key.rindex(".") + 1 :].isdigit() and key.count(".") == 1 and key.isascii()
 
 
+_NO_SEPARATOR = bytes(code for code in range(256) if code not in b"= ")
+_ALTERNATING = b"= " * (MAX_PAIRS + 1)
 _FAR = 4_102_444_800_000  # 2100: a boundary test asks for a time's form, not whether it is plausible

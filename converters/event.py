@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from datto_siem.converters.identity import uid
 from datto_siem.converters.syslog import NO_ENVELOPE, Envelope, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datto_siem.converters.catalogue import Entry
     from datto_siem.converters.plan.model import Reading
 
 NOTES: Mapping[str, str] = {
@@ -69,84 +71,123 @@ FRAMING = b"\r\n\0"
 class Event:
     """What was made of one record.
 
+    Typed fields are worked out when they are first asked for; a converter's fast path reads the
+    pairs directly and never asks.
+
     Attributes:
         head: The CEF header; all empty when the record is not CEF (`header` is None then).
-        pairs: Every (key, unescaped text) in order of the record, duplicates included.
-        extension: Wire key -> text; the first of duplicates.
-        fields: Canonical field -> value in memory form.
-        notes: Repairs and doubts, in the order they were met.
         text: The record as text, without framing (trailing CR, LF, NUL and blanks).
         original_text: The record as text, only trailing CR, LF and NUL taken off; bytes that are no
             UTF-8 as `\\xNN`.
         raw: The record's bytes as received.
         received: Receive time in milliseconds.
-        time: Event time in milliseconds: the first plausible time key, else the syslog header's,
-            else the receive time.
-        time_text: The text that time came from; None when the receive time stands in.
-        reading: The row of the source table that was read by.
-        left: Keys whose value no field holds (failed cast, lost conflict, cut).
-        spare: Pairs beside the one that counts when a key came more than once.
-        listed: Keys that a numbered list took in, such as `groups.0`.
+        peer: Address of the sender, or None.
+        reading: The row of the source table that the record is read by.
         fault: Why the record could not be decoded, or None.
         body: Body of a record that is not CEF.
+        prefix: Text before the CEF header.
+        quick: Wire key -> text, when the record is a plain run of documented pairs; else None.
+        repairs: What had to be repaired to get `quick`.
+        early: Notes of header and envelope, before fields are read.
     """
 
     __slots__ = (
         "_envelope",
+        "_parts",
+        "begins",
         "body",
-        "extension",
+        "early",
+        "entry",
         "fault",
-        "fields",
         "head",
-        "left",
-        "listed",
-        "notes",
-        "offsets",
         "ordinal",
         "original_text",
-        "pairs",
         "peer",
         "prefix",
+        "quick",
         "raw",
         "reading",
         "received",
-        "spare",
+        "repairs",
         "text",
-        "time",
-        "time_text",
         "uid_given",
     )
 
-    def __init__(self, raw: bytes, text: str, received: int, reading: Reading) -> None:
-        """An empty event; the decoder fills it."""
+    def __init__(self, raw: bytes, text: str, received: int, entry: Entry) -> None:
+        """An event with nothing found yet; the decoder fills it."""
         self.raw = raw
-        self.text = text
+        self.text = self.original_text = text
         self.received = received
-        self.reading = reading
+        self.entry = entry
+        self.reading: Reading = entry.reading
         self.head = NO_HEADER
-        self.original_text = text
-        self.pairs: list[tuple[str, str]] = []
-        self.offsets: list[int] = []
-        self.extension: dict[str, str] = {}
-        self.fields: dict[str, object] = {}
-        self.notes: list[Note] = []
-        self.left: set[str] = set()
-        self.spare: list[tuple[str, str]] = []
-        self.listed: set[str] = set()
-        self.fault: str | None = None
-        self.body: str | None = None
+        self.early: list[Note] | None = None
+        self.quick: dict[str, str] | None = None
+        self.repairs: list[Note] | None = None
         self.prefix = ""
         self.peer: str | None = None
         self.uid_given: str | None = None
-        self.ordinal = 0
-        self.time = received
-        self.time_text: str | None = None
+        self.body: str | None = None
+        self.fault: str | None = None
         self._envelope: Envelope | None = None
+        self._parts: Parts | None = None
 
     @property
     def header(self) -> Header | None:
         """The CEF header; None when the record is not CEF."""
         return None if self.head is NO_HEADER else self.head
+
+    @property
+    def scanned(self) -> Parts:
+        """The pairs, with what was repaired to get them."""
+        if self._parts is None:
+            self._parts = Parts(self.early)
+            self.entry.scan(self, self._parts)
+        return self._parts
+
+    @property
+    def parts(self) -> Parts:
+        """Pairs, fields and notes, read on first use."""
+        parts = self._parts or self.scanned
+        if not parts.read:
+            parts.read = True
+            self.entry.read(self, parts)
+        return parts
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every (key, unescaped text) in order of the record, duplicates included."""
+        return list(self.quick.items()) if self.quick is not None else self.scanned.pairs
+
+    @property
+    def extension(self) -> dict[str, str]:
+        """Wire key -> text; the first of duplicates."""
+        return self.quick if self.quick is not None else self.scanned.extension
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """Canonical field -> value in memory form."""
+        return self.parts.fields
+
+    @property
+    def notes(self) -> list[Note]:
+        """Repairs and doubts, in the order they were met."""
+        return self.parts.notes
+
+    @property
+    def time(self) -> int:
+        """Event time in milliseconds.
+
+        The first plausible time key of the event, else the syslog header's time, else the receive
+        time.
+        """
+        when = self.parts.time
+        return self.received if when is None else when
+
+    @property
+    def time_text(self) -> str | None:
+        """The text that `time` came from; None when the receive time stands in."""
+        return self.parts.time_text
 
     @property
     def header_time(self) -> int | None:
@@ -177,32 +218,95 @@ class Event:
     @property
     def uid(self) -> str:
         """The id given at receipt, or one worked out from the record (UUID version 5 form)."""
-        from datto_siem.converters.identity import uid
-
         return self.uid_given or uid(self.raw, self.peer, self.received, self.ordinal)
+
+    def note_early(self, kind: str, key: str = "", offset: int = 0) -> None:
+        """Add a note before fields are read."""
+        if self.early is None:
+            self.early = []
+        self.early.append(Note(kind, key, offset))
+
+    def note(self, kind: str) -> None:
+        """Add a note about the record as a whole."""
+        self.parts.notes.append(Note(kind, "", 0))
+
+    @property
+    def early_kinds(self) -> list[str] | None:
+        """Like `note_kinds`, of the notes made before fields are read."""
+        notes = (self.early or []) + (self.repairs or [])
+        return _kinds(notes) if notes else None
+
+    @property
+    def note_kinds(self) -> list[str] | None:
+        """Distinct kinds of notes, `kind:key` where a key is meant; None when there are none."""
+        notes = self.parts.notes
+        return _kinds(notes) if notes else None
+
+    def __repr__(self) -> str:
+        """Short, with control characters escaped."""
+        return f"<Event {self.reading.id} {self.header!r} {len(self.pairs)} pairs>"
+
+
+def _kinds(notes: list[Note]) -> list[str]:
+    kinds = dict.fromkeys(f"{kind}:{key}" if key else kind for kind, key, _ in notes)
+    return list(kinds)[:MAX_NOTES]
+
+
+class Parts:
+    """What reading a record yields.
+
+    Attributes:
+        pairs: Every (key, unescaped text) in order.
+        offsets: Where each value starts in `Event.text`.
+        extension: Wire key -> text; the first of duplicates.
+        fields: Canonical field -> value in memory form.
+        notes: Repairs and doubts.
+        left: Keys whose value no field holds (failed cast, lost conflict, cut).
+        spare: Pairs beside the one that counts when a key came more than once.
+        listed: Keys that a numbered list took in, such as `groups.0`.
+        time: Event time, or None when no clock of the record is plausible.
+        time_text: The text it came from.
+        read: Whether fields were read.
+    """
+
+    __slots__ = (
+        "extension",
+        "fields",
+        "left",
+        "listed",
+        "notes",
+        "offsets",
+        "pairs",
+        "read",
+        "spare",
+        "time",
+        "time_text",
+    )
+
+    def __init__(self, early: list[Note] | None) -> None:
+        """Nothing yet but the notes made so far."""
+        self.pairs: list[tuple[str, str]] = []
+        self.offsets: list[int] = []
+        self.extension: dict[str, str] = {}
+        self.fields: dict[str, object] = {}
+        self.notes: list[Note] = list(early or ())
+        self.left: set[str] = set()
+        self.spare: list[tuple[str, str]] = []
+        self.listed: set[str] = set()
+        self.time: int | None = None
+        self.time_text: str | None = None
+        self.read = False
 
     def note(self, kind: str, key: str = "", offset: int = 0) -> None:
         """Add a note."""
         self.notes.append(Note(kind, key, offset))
 
     def offset_of(self, key: str) -> int:
-        """Where a key's first value starts in `text`."""
+        """Where a key's first value starts."""
         for (name, _), offset in zip(self.pairs, self.offsets, strict=False):
             if name == key:
                 return offset
         return 0
-
-    @property
-    def note_kinds(self) -> list[str] | None:
-        """Distinct kinds of notes, `kind:key` where a key is meant; None when there are none."""
-        if not self.notes:
-            return None
-        kinds = dict.fromkeys(f"{kind}:{key}" if key else kind for kind, key, _ in self.notes)
-        return list(kinds)[:MAX_NOTES]
-
-    def __repr__(self) -> str:
-        """Short, with control characters escaped."""
-        return f"<Event {self.reading.id} {self.header!r} {len(self.pairs)} pairs>"
 
 
 MAX_NOTES = 32

@@ -45,16 +45,18 @@ def compile_plan(plan: EventPlan, lookups: Lookups, types: Mapping[str, str]) ->
         types: Field name -> vocabulary type.
     """
     instead = compile_plan(plan.instead, lookups, types) if plan.instead is not None else None
-    writer = _Writer(plan, lookups, types)
-    source = writer.source()
-    scope: dict[str, Any] = {**writer.constants, "_instead": instead}
-    code = compile(source, f"<{plan.target}:{plan.id}>", "exec")
-    exec(code, scope)  # noqa: S102  our own text, made above from numbers and reprs
-    function: Convert = scope["convert"]
-    return function
+    return Writer(plan, lookups, types).function({"_instead": instead})
 
 
-class _Writer:
+def local(attribute: str) -> str:
+    """An attribute path of an event, through the locals that functions begin with."""
+    for start, name in (("head.", "h."), ("envelope.", "s.")):
+        if attribute.startswith(start):
+            return name + attribute[len(start) :]
+    return f"e.{attribute}"
+
+
+class Writer:
     """Writes the source of one plan's function."""
 
     def __init__(self, plan: EventPlan, lookups: Lookups, types: Mapping[str, str]) -> None:
@@ -85,14 +87,22 @@ class _Writer:
             **{f"_{name}": function for name, function in operators.SINGLE.items()},
         }
 
+    def function(self, more: Mapping[str, Any]) -> Convert:
+        """The function, with what else it may call."""
+        source = self.source()
+        scope: dict[str, Any] = {**self.constants, **more}
+        code = compile(source, f"<{self.plan.target}:{self.plan.id}>", "exec")
+        exec(code, scope)  # noqa: S102  our own text, made here from numbers and reprs
+        function: Convert = scope["convert"]
+        return function
+
     def source(self) -> str:
         """The function's text."""
         self.line("f = e.fields.get")
-        self._read()
-        for step in self.plan.derive:
-            self.fields[step.into] = self.value(step.expr)
-            if step.into in self.plan.sure:
-                self.certain.add(self.fields[step.into])
+        self.line("h = e.head")
+        self.line("s = e.envelope")
+        self._fields()
+        self._derive()
         for need in self.plan.needs:
             if self.plan.instead is not None:
                 self.line(f"if {self.value(need)} is None:")
@@ -103,6 +113,12 @@ class _Writer:
         self._leftovers()
         self.line("return d")
         return "def convert(e):\n" + "\n".join(self.lines) + "\n"
+
+    def _derive(self) -> None:
+        for step in self.plan.derive:
+            self.fields[step.into] = self.value(step.expr)
+            if step.into in self.plan.sure:
+                self.certain.add(self.fields[step.into])
 
     def line(self, text: str) -> None:
         """Add one line at the present depth."""
@@ -131,7 +147,7 @@ class _Writer:
             self.known[expr] = atom
         return atom
 
-    def _read(self) -> None:
+    def _fields(self) -> None:
         """Every field the plan reads, once, so that any branch may use it."""
         plan = self.plan
         exprs = [step.expr for step in (*plan.derive, *plan.emit)]
@@ -144,7 +160,7 @@ class _Writer:
             if attribute is None:
                 text = f"f({name!r})"
             else:
-                text = f"e.{attribute}" + (" or None" if name in given.EMPTY_IS_ABSENT else "")
+                text = local(attribute) + (" or None" if name in given.EMPTY_IS_ABSENT else "")
             atom = self.fields[name] = self.assign(text)
             if name in _ALWAYS or name in plan.sure:
                 self.certain.add(atom)
@@ -406,7 +422,8 @@ class _Writer:
             used = "used"
         if self.plan.leftovers is None:
             return
-        self.line(f"if e.left or e.spare or not e.extension.keys() <= {used}:")
+        self.line("p = e.parts")
+        self.line(f"if p.left or p.spare or not p.extension.keys() <= {used}:")
         self.depth += 1
         told = "_none"
         if self.plan.said:
@@ -420,16 +437,16 @@ class _Writer:
 
 
 _TEXTUAL = frozenset({"text", "mac", "ip"})
-_WRITE: Mapping[str, Callable[[_Writer, Expr], str]] = {
-    "fmt": _Writer.fmt,
-    "first": _Writer.first,
-    "if": _Writer.choose,
-    "lookup": _Writer.lookup,
-    "table": _Writer.table,
-    "template": _Writer.template,
-    "list": _Writer.list,
-    "join": _Writer.join,
-    "minus": _Writer.minus,
-    "community_id": _Writer.community,
-    "collect": _Writer.collect,
+_WRITE: Mapping[str, Callable[[Writer, Expr], str]] = {
+    "fmt": Writer.fmt,
+    "first": Writer.first,
+    "if": Writer.choose,
+    "lookup": Writer.lookup,
+    "table": Writer.table,
+    "template": Writer.template,
+    "list": Writer.list,
+    "join": Writer.join,
+    "minus": Writer.minus,
+    "community_id": Writer.community,
+    "collect": Writer.collect,
 }

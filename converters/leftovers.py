@@ -28,8 +28,9 @@ def gather(event: Event, used: frozenset[str], said: frozenset[str]) -> list[tup
         said: Keys that a `said` row covers for this record.
     """
     found = []
-    left, listed = event.left, event.listed
-    for key, text in event.extension.items():
+    parts = event.parts
+    left, listed = parts.left, parts.listed
+    for key, text in parts.extension.items():
         if key in left:
             found.append((key, text))
         elif key not in used and key not in said:
@@ -37,7 +38,7 @@ def gather(event: Event, used: frozenset[str], said: frozenset[str]) -> list[tup
                 continue
             if text:
                 found.append((key, text))
-    found.extend(event.spare)
+    found.extend(parts.spare)
     return found
 
 

@@ -7,7 +7,7 @@ case, time and duration in integer milliseconds).
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import ipaddress
 import re
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from datto_siem.converters.casts import ip as as_ip
 from datto_siem.converters.casts import mac as as_mac
+from datto_siem.converters.memo import Memo
 from datto_siem.converters.times import iso
 
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
@@ -73,23 +74,23 @@ _PRIVATE = tuple(
         "fc00::/7",
     )
 )
-_scopes: dict[str, str] = {}
 
 
 def scope(address: str) -> str | None:
     """`private` (RFC 1918, 100.64/10, loopback, link-local, fc00::/7) or `public`."""
-    known = _scopes.get(address)
-    if known is not None:
-        return known
+    return _scopes[address]
+
+
+def _scope(address: str) -> str | None:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
     inside = any(parsed.version == block.version and parsed in block for block in _PRIVATE)
-    if len(_scopes) >= _CACHE_SIZE:
-        _scopes.clear()
-    _scopes[address] = found = "private" if inside else "public"
-    return found
+    return "private" if inside else "public"
+
+
+_scopes: Memo[str, str | None] = Memo(_scope, _CACHE_SIZE)
 
 
 def minus(left: int | None, right: int | None) -> int | None:
@@ -156,20 +157,27 @@ def community_id(
 
     Source: the Community ID specification, https://github.com/corelight/community-id-spec.
     """
-    if None in (source, source_port, destination, destination_port, protocol):
+    if source is None or source_port is None or destination is None or destination_port is None:
         return None
+    one, two = _packed[source], _packed[destination]
+    if protocol not in (6, 17, 132) or len(one) != len(two) or not one:
+        return None
+    here = one + source_port.to_bytes(2, "big")
+    there = two + destination_port.to_bytes(2, "big")
+    low, high = (here, there) if here <= there else (there, here)
+    data = b"\0\0%b%b%c\0%b%b" % (low[:-2], high[:-2], protocol, low[-2:], high[-2:])
+    digest = hashlib.sha1(data, usedforsecurity=False).digest()
+    return "1:" + binascii.b2a_base64(digest, newline=False).decode()
+
+
+def _pack(address: str) -> bytes:
     try:
-        one = ipaddress.ip_address(str(source)).packed
-        two = ipaddress.ip_address(str(destination)).packed
+        return ipaddress.ip_address(address).packed
     except ValueError:
-        return None
-    if len(one) != len(two) or protocol not in (6, 17, 132):
-        return None
-    here = (one, int(source_port or 0).to_bytes(2, "big"))
-    there = (two, int(destination_port or 0).to_bytes(2, "big"))
-    (low, low_port), (high, high_port) = sorted((here, there))
-    data = b"\0\0" + low + high + bytes((protocol, 0)) + low_port + high_port
-    return "1:" + base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
+        return b""
+
+
+_packed: Memo[str, bytes] = Memo(_pack, _CACHE_SIZE)
 
 
 def mac_hyphen(address: str) -> str:

@@ -15,14 +15,14 @@ from datto_siem.converters.times import plausible
 
 if TYPE_CHECKING:
     from datto_siem.converters.dialect import Dialect
-    from datto_siem.converters.event import Event
+    from datto_siem.converters.event import Event, Parts
     from datto_siem.converters.tables.model import Lookup
 
 MAX_LIST = 64
 CUT_SIZES = frozenset({480, 1024, 2048, 8192})
 """Sizes at which relays cut a datagram: RFC 5426 and 3164 minimums, and common defaults."""
 
-Check = Callable[["Event", str, str], None]
+Check = Callable[["Event", "Parts", str, str], None]
 
 
 class Reader:
@@ -40,82 +40,82 @@ class Reader:
         }
         self.folded = {key.lower(): key for key in self.rows if key != key.lower()}
 
-    def read(self, event: Event) -> None:
-        """Fill `event.fields`, `.left`, `.spare`, `.listed`, `.time` and `.time_text`."""
-        chosen: Mapping[str, str] = event.extension
-        if len(chosen) != len(event.pairs):
-            chosen = self._choose(event)
-        fields = event.fields
+    def read(self, event: Event, parts: Parts) -> None:
+        """Fill `parts`: fields, leftovers, notes and time."""
+        chosen: Mapping[str, str] = parts.extension
+        if len(chosen) != len(parts.pairs):
+            chosen = self._choose(event, parts)
+        fields = parts.fields
         fields.update(self.constants)
         rows, received = self.rows, event.received
         times: dict[str, int] = {}
-        cut = self._cut(event)
+        cut = self._cut(event, parts)
         for key, text in chosen.items():
             row = rows.get(key)
             if row is None:
-                row = self._other(event, key, chosen)
+                row = self._other(parts, key, chosen)
                 if row is None:
                     continue
             if not text:
                 continue
-            read, parts, cast, check = row
+            read, split, cast, check = row
             value = None if key == cut else read(text, received)
             if value is None:
-                self._failed(event, key, text, cast, key == cut)
+                self._failed(parts, key, text, cast, key == cut)
                 continue
             if check is not None:
-                check(event, key, text)
+                check(event, parts, key, text)
             if cast.kind == "time":
                 times[key] = value  # type: ignore[assignment]
-            for part, name in parts:
+            for part, name in split:
                 held = value if part == "" else value.get(part)  # type: ignore[union-attr]
                 if held is None:
                     continue
                 if name in fields and fields[name] != held:
-                    if self._stands(event, chosen, key, name):
+                    if self._stands(parts, chosen, key, name):
                         continue
                 fields[name] = held
         if self.dialect.lists:
-            self._lists(event, chosen)
-        self._when(event, times)
+            self._lists(parts, chosen, cut)
+        self._when(event, parts, times)
 
-    def _other(self, event: Event, key: str, chosen: Mapping[str, str]) -> Any:
+    def _other(self, parts: Parts, key: str, chosen: Mapping[str, str]) -> Any:
         """A key that is read under another spelling, or a key nobody documents."""
         low = key.lower()
         known = low if low in self.rows else self.folded.get(low)
         if known is not None and known not in chosen:
             return self.rows[known]
         if self.documented and not any(key.startswith(start) for start, _ in self.dialect.lists):
-            event.note("unexpected_key", key, event.offset_of(key))
+            parts.note("unexpected_key", key, parts.offset_of(key))
         return None
 
-    def _cut(self, event: Event) -> str | None:
+    def _cut(self, event: Event, parts: Parts) -> str | None:
         """The key whose value may be cut, when the record has a size at which relays cut."""
         size = event.original_size
         slashes = len(event.text) - len(event.text.rstrip("\\"))
-        if not event.pairs or not (size in CUT_SIZES or slashes % 2):
+        if not parts.pairs or not (size in CUT_SIZES or slashes % 2):
             return None
-        key = event.pairs[-1][0]
-        event.note("truncated", key, event.offsets[-1])
+        key = parts.pairs[-1][0]
+        parts.note("truncated", key, parts.offsets[-1])
         return key
 
-    def _failed(self, event: Event, key: str, text: str, cast: Cast, cut: bool) -> None:
-        event.left.add(key)
+    def _failed(self, parts: Parts, key: str, text: str, cast: Cast, cut: bool) -> None:
+        parts.left.add(key)
         if cut:
             return
         kind = "bad_time" if cast.kind == "time" else "bad_type"
         if text in self.dialect.placeholders:
             kind = "placeholder"
-        event.note(kind, key, event.offset_of(key))
+        parts.note(kind, key, parts.offset_of(key))
 
-    def _choose(self, event: Event) -> dict[str, str]:
+    def _choose(self, event: Event, parts: Parts) -> dict[str, str]:
         """Of duplicates, the first if no value that strangers choose stands before it.
 
         Otherwise the last that fits: what is forged inside a value comes before what the device
         writes after it.
         """
         free = self.dialect.free
-        pairs = event.pairs
+        pairs = parts.pairs
         border = next((at for at, (key, _) in enumerate(pairs) if key in free), len(pairs))
         places: dict[str, list[int]] = {}
         for at, (key, _) in enumerate(pairs):
@@ -126,7 +126,7 @@ class Reader:
             if len(found) > 1:
                 if found[0] > border:
                     best = self._last_that_fits(key, [(at, pairs[at][1]) for at in found], event)
-                event.spare.extend(pairs[at] for at in found if at != best)
+                parts.spare.extend(pairs[at] for at in found if at != best)
             chosen[key] = pairs[best][1]
         return chosen
 
@@ -137,50 +137,50 @@ class Reader:
                 return at
         return found[-1][0]
 
-    def _stands(self, event: Event, chosen: Mapping[str, str], key: str, name: str) -> bool:
+    def _stands(self, parts: Parts, chosen: Mapping[str, str], key: str, name: str) -> bool:
         """Whether the value that fills a field already stands against this key's.
 
         The first stands, unless this key `wins`; the loser's text goes to the leftovers.
         """
-        event.note("conflict", key, event.offset_of(key))
+        parts.note("conflict", key, parts.offset_of(key))
         holder = None
         for other in chosen:
             if other == key:
                 break
             row = self.rows.get(other)
-            if row is not None and other not in event.left and name in dict(row[1]).values():
+            if row is not None and other not in parts.left and name in dict(row[1]).values():
                 holder = other
         if holder is not None and self.rows[key][2].wins and not self.rows[holder][2].wins:
-            event.left.add(holder)
+            parts.left.add(holder)
             return False
-        event.left.add(key)
+        parts.left.add(key)
         return True
 
-    def _lists(self, event: Event, chosen: Mapping[str, str]) -> None:
+    def _lists(self, parts: Parts, chosen: Mapping[str, str], cut: str | None) -> None:
         """Numbered keys as one list, in order of their numbers; gaps are fine."""
         for start, cast in self.dialect.lists:
             found = []
             for key, text in chosen.items():
                 number = key[len(start) :] if key.startswith(start) else ""
-                if text and len(number) <= 3 and number.isascii() and number.isdigit():
+                if text and key != cut and len(number) <= 3 and number.isascii() and number.isdigit():
                     found.append((int(number), key, text))
             found.sort()
             kept = found[:MAX_LIST]
             if kept:
-                event.fields[cast.parts[0][1]] = list(dict.fromkeys(text for *_, text in kept))
-                event.listed.update(key for _, key, _ in kept)
+                parts.fields[cast.parts[0][1]] = list(dict.fromkeys(text for *_, text in kept))
+                parts.listed.update(key for _, key, _ in kept)
 
-    def _when(self, event: Event, times: Mapping[str, int]) -> None:
+    def _when(self, event: Event, parts: Parts, times: Mapping[str, int]) -> None:
         for key in self.time:
             if key in times:
-                event.time = times[key]
-                event.time_text = event.extension.get(key)
+                parts.time = times[key]
+                parts.time_text = parts.extension.get(key)
                 return
         header = event.envelope
         when = header.time(event.received) if header.time_text else None
         if when is not None and plausible(when, event.received):
-            event.time = when
-            event.time_text = header.time_text
+            parts.time = when
+            parts.time_text = header.time_text
 
 
 def _check(cast: Cast, lookups: Mapping[str, Lookup]) -> Check | None:
@@ -188,9 +188,9 @@ def _check(cast: Cast, lookups: Mapping[str, Lookup]) -> Check | None:
     if cast.agrees:
         field = cast.agrees.removeprefix("header.")
 
-        def agrees(event: Event, key: str, text: str) -> None:
+        def agrees(event: Event, parts: Parts, key: str, text: str) -> None:
             if text != getattr(event.head, field):
-                event.note("conflict", key, event.offset_of(key))
+                parts.note("conflict", key, parts.offset_of(key))
 
         return agrees
     if not cast.among:
@@ -198,7 +198,7 @@ def _check(cast: Cast, lookups: Mapping[str, Lookup]) -> Check | None:
     table, _, column = cast.among[0].partition(".")
     lookup = lookups.get(table) if column else None
 
-    def among(event: Event, key: str, text: str) -> None:
+    def among(event: Event, parts: Parts, key: str, text: str) -> None:
         word = text.lower()
         if lookup is None:
             kind = "" if word in cast.among else "unknown_value"
@@ -207,6 +207,6 @@ def _check(cast: Cast, lookups: Mapping[str, Lookup]) -> Check | None:
         else:
             kind = "unknown_value"
         if kind:
-            event.note(kind, key, event.offset_of(key))
+            parts.note(kind, key, parts.offset_of(key))
 
     return among

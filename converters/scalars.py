@@ -86,7 +86,10 @@ def time(text: str, received: int) -> int | None:
 
     An access point's clock may stand in 1970 after a boot; such times are `None`.
     """
-    when = times.epoch(text)
+    if len(text) == 13 and text.isdigit() and text.isascii():  # milliseconds: most lines
+        when: int | None = int(text)
+    else:
+        when = times.epoch(text)
     if when is None:
         when = times.rfc3339(text)
         if when is None:

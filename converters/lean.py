@@ -1,0 +1,234 @@
+"""The fastest path: one function from a plain record's pairs to the document.
+
+A plain record (`Event.quick`) has documented keys only, each once, with nothing to repair; so its
+plan is made from the documented keys alone and fields need not be gathered first. Whatever does
+not fit while values are read (a bad type, two keys that disagree, an odd word) hands the record to
+the ordinary path, which gives the same document with notes and leftovers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from datto_siem.converters import casts, given
+from datto_siem.converters.dialect import QUICK_LIST
+from datto_siem.converters.fast import Convert, Writer, local
+from datto_siem.converters.memo import Memo
+from datto_siem.converters.tables.expression import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from datto_siem.converters.evaluate import Lookups
+    from datto_siem.converters.plan.model import Cast, EventPlan, Reading
+
+_MEMO_SIZE = 8192
+_LONGEST = 64
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "mac": casts.mac,
+    "ip": casts.ip,
+    "int": casts.integer,
+    "port": casts.port,
+    "float": casts.number,
+    "hostport": casts.hostport,
+    "uid": casts.uid,
+    "email": casts.email,
+    "dns_name": casts.dns_name,
+    "lower": casts.lower,
+}
+
+
+class _TextMemo(Memo[str, Any]):
+    """A memory that does not keep long texts, so that its size is bounded in bytes too."""
+
+    __slots__ = ()
+
+    def __missing__(self, key: str) -> Any:
+        return super().__missing__(key) if len(key) <= _LONGEST else self._read(key)
+
+
+_MEMOS = {kind: _TextMemo(read, _MEMO_SIZE) for kind, read in _READ.items()}
+"""What a text is, by cast: users, addresses and names come again and again."""
+
+
+def documented(reading: Reading) -> Reading:
+    """The reading of a plain record: documented keys only."""
+    kept = tuple(cast for cast in reading.casts if cast.key in reading.keys)
+    return replace(reading, casts=kept)
+
+
+def compile_lean(
+    plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str], full: Convert
+) -> Convert:
+    """Make the function of one plan for plain records.
+
+    Args:
+        plan: A plan made for `documented(reading)`.
+        reading: That reading.
+        lookups: The named tables.
+        types: Field name -> vocabulary type.
+        full: The ordinary path, for records that turn out not to be plain.
+    """
+    return _Lean(plan, reading, lookups, types).function({"_full": full})
+
+
+class _Lean(Writer):
+    """Writes the source of one plain record's function."""
+
+    def __init__(
+        self, plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str]
+    ) -> None:
+        super().__init__(plan, lookups, types)
+        self.reading = reading
+        self.wanted: set[str] = set()
+        filled = [name for cast in reading.casts for _, name in cast.parts]
+        self.shared = {name for name in filled if filled.count(name) > 1}
+        self.constants.update({f"_memo_{kind}": memo for kind, memo in _MEMOS.items()})
+        self.constants["_time"] = casts.time
+        self.constants["_span"] = casts.span
+
+    def source(self) -> str:
+        """The function's text."""
+        self.line("x = e.quick")
+        self.line("g = x.get")
+        self.line("h = e.head")
+        self.line("s = e.envelope")
+        self._values()
+        self._derive()
+        for need in self.plan.needs:
+            self.line(f"if {self.value(need)} is None: return _full(e)")
+        self._document()
+        self._rest()
+        self.line("return d")
+        return "def convert(e):\n" + "\n".join(self.lines) + "\n"
+
+    def _values(self) -> None:
+        wanted = {
+            name
+            for expr in (*(s.expr for s in (*self.plan.derive, *self.plan.emit)), *self.plan.needs)
+            for name in names(expr)
+        } | {name for _, expr in self.plan.said for name in names(expr)}
+        self.wanted = wanted
+        filled: dict[str, str] = {}
+        times: dict[str, str] = {}
+        for cast in self.reading.casts:
+            self._cast(cast, filled, times)
+        self._when(times, wanted)
+        for name, atom in filled.items():
+            self.fields[name] = atom
+        for name in sorted(wanted - self.fields.keys()):
+            attribute = given.ATTRIBUTES.get(name)
+            if name == "notes":
+                attribute = "early_kinds"
+            elif name == "pairs":
+                attribute = "quick"
+            if attribute is not None:
+                tail = " or None" if name in given.EMPTY_IS_ABSENT else ""
+                self.fields[name] = self.assign(f"{local(attribute)}{tail}")
+                if name in self.plan.sure:
+                    self.certain.add(self.fields[name])
+
+    def _cast(self, cast: Cast, filled: dict[str, str], times: dict[str, str]) -> None:
+        """Read one key; a value that does not fit leaves by the ordinary path."""
+        if cast.key.endswith("*"):
+            self._list(cast, filled)
+            return
+        text = self.assign(f"g({cast.key!r})" + (" or None" if cast.kind == "text" else ""))
+        value = text
+        if cast.kind != "text" or cast.agrees or cast.among:
+            value = self._checked(cast, text)
+        if cast.kind == "time":
+            times[cast.key] = value
+        for part, name in cast.parts:
+            held = value
+            if part and name not in self.wanted and name not in self.shared:
+                continue
+            if part:
+                held = self.assign(f"None if {value} is None else {value}.get({part!r})")
+            other = filled.get(name)
+            if other is not None:
+                self._both(held, other)
+            filled[name] = held
+
+    def _checked(self, cast: Cast, text: str) -> str:
+        self.line(f"if {text}:")
+        self.depth += 1
+        if cast.agrees:
+            self.line(f"if {text} != h.{cast.agrees.removeprefix('header.')}: return _full(e)")
+        if cast.among:
+            self.line(f"if {text}.lower() not in {self._words(cast)}: return _full(e)")
+        value = text
+        if cast.kind != "text":
+            value = self.name()
+            self.line(f"{value} = {self._read(cast.kind, text)}")
+            self.line(f"if {value} is None: return _full(e)")
+        self.depth -= 1
+        if cast.kind != "text":
+            self.line(f"else: {value} = None")
+        return value
+
+    def _both(self, held: str, other: str) -> None:
+        """Two keys that fill one field must agree."""
+        self.line(f"if {held} is None: {held} = {other}")
+        self.line(f"elif {other} is not None and {held} != {other}: return _full(e)")
+
+    def _read(self, kind: str, text: str) -> str:
+        if kind in ("time", "span"):
+            return f"_{kind}({text}, e.received)"
+        return f"_memo_{kind}[{text}]"
+
+    def _words(self, cast: Cast) -> str:
+        table, _, column = cast.among[0].partition(".")
+        if column:
+            rows = self.lookups[table].rows
+            return self.constant(frozenset(key for key, row in rows.items() if column in row))
+        return self.constant(frozenset(cast.among))
+
+    def _list(self, cast: Cast, filled: dict[str, str]) -> None:
+        """Numbered keys; a plain record has at most those below the limit."""
+        keys = self.constant(tuple(f"{cast.key[:-1]}{number}" for number in range(QUICK_LIST)))
+        atom = self.assign(f"[x[k] for k in {keys} if k in x and x[k]] or None")
+        self.line(f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))")
+        filled[cast.parts[0][1]] = atom
+
+    def _when(self, times: Mapping[str, str], wanted: set[str]) -> None:
+        """The event's time and its text; without one the ordinary path asks other clocks."""
+        when, text = self.name(), self.name()
+        word = "if"
+        for key in self.reading.time:
+            if key in times:
+                self.line(f"{word} {times[key]} is not None:")
+                self.line(f"    {when} = {times[key]}")
+                if "event.time_text" in wanted:
+                    self.line(f"    {text} = x[{key!r}]")
+                word = "elif"
+        self.line("else: return _full(e)" if word == "elif" else "return _full(e)")
+        self.fields["event.time"] = when
+        self.fields["event.time_text"] = text
+        self.certain.update((when, text))
+
+    def _rest(self) -> None:
+        """Leftovers: documented keys that no row carries."""
+        used = set(self.plan.used)
+        if self.plan.columns:
+            self.line("used = _fill(d, e, _columns)")
+            test = "x.keys() <= used"
+        else:
+            for cast in self.reading.casts:
+                if cast.key.endswith("*") and cast.key in used:
+                    used.update(f"{cast.key[:-1]}{number}" for number in range(QUICK_LIST))
+            test = f"x.keys() <= {self.constant(frozenset(used))}"
+        if self.plan.leftovers is None:
+            return
+        self.line(f"if not {test}:")
+        self.depth += 1
+        self.line("rest = []")
+        told = [(key, self.value(expr)) for key, expr in self.plan.said]
+        known = "used" if self.plan.columns else self.constant(frozenset(used))
+        self.line("for k, t in x.items():")
+        self.line(f"    if t and k not in {known}: rest.append((k, t))")
+        for key, atom in told:
+            self.line(f"if {atom} is not None: rest = [r for r in rest if r[0] != {key!r}]")
+        self.line("if rest: _place(d, rest, _where)")
+        self.depth -= 1

@@ -1,0 +1,53 @@
+"""Signals that end a run: both as an exception, so that temporary files are taken away."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from datto_siem.plugins.cli.failure import INTERRUPTED, TERMINATED, Failure
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM end the block as an interrupt does."""
+    with _handling(signal.SIGTERM, _terminate):
+        yield
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Start processes inside the block: they leave interrupts to this one."""
+    with _handling(signal.SIGINT, signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: signal._HANDLER) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def failure(error: KeyboardInterrupt, remedy: str) -> Failure:
+    """The message and exit code for an interrupt."""
+    if isinstance(error, Terminated):
+        return Failure("terminated", remedy, TERMINATED)
+    return Failure("interrupted", remedy, INTERRUPTED)

@@ -1,0 +1,211 @@
+"""Input files as records: blocks of bytes, unpacked where packed, split into numbered lines.
+
+Memory stays flat: nothing is read whole, packed data is unpacked in bounded parts, and a line
+longer than the limit is handed on in pieces of the limit.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from datto_siem.plugins.cli.failure import Failure, os_failure
+from datto_siem.plugins.cli.shown import escaped
+
+STDIN = "-"
+BLOCK = 1 << 18
+LONGEST = 1 << 20
+_SLICE = 1 << 10  # packed bytes fed at once: what has to be gone over again when they are broken
+_MAGIC = b"\x1f\x8b\x08"
+_BLANK = b" \t\r\n\v\f\0"
+
+Line = tuple[int, bytes]
+
+
+class Source:
+    """One input.
+
+    Attributes:
+        name: How messages call it.
+        size: Bytes of a regular file, else None.
+        consumed: Bytes read so far, packed ones where it is packed.
+        line: Number of the last line that was handed on.
+        utf16: Whether it begins as UTF-16 does.
+    """
+
+    def __init__(self, path: str) -> None:
+        """See that it can be opened, so that a mistyped name is found before any work is done."""
+        self.path = path
+        self.name = "standard input" if path == STDIN else escaped(path)
+        self.size: int | None = None
+        self.consumed = 0
+        self.line = 0
+        self.utf16 = False
+        if path == STDIN:
+            if sys.stdin is None:
+                raise Failure("standard input is closed", "name a file or pipe records in")
+            return
+        try:
+            state = Path(path).stat()
+            if stat.S_ISDIR(state.st_mode):
+                raise Failure(f"{self.name} is a directory", f"name its files: {self.name}/*.log")
+            if not os.access(path, os.R_OK):
+                raise PermissionError(13, "permission denied")
+        except OSError as error:
+            raise os_failure(f"cannot read {self.name}", error) from error
+        except ValueError as error:  # a NUL in the name
+            raise Failure(f"cannot read {self.name}", "check the path") from error
+        if stat.S_ISREG(state.st_mode):
+            self.size = state.st_size
+
+    def lines(self, longest: int = LONGEST) -> Iterator[list[Line]]:
+        """Batches of (line number, bytes without the line feed).
+
+        Args:
+            longest: A longer line comes in pieces of this many bytes, all with its number.
+
+        Raises:
+            Failure: It cannot be read on. Every whole line before that has been handed on; a
+                line cut off by the fault has not.
+        """
+        for batch in split(self._plain(), longest):
+            self.line = batch[-1][0]
+            yield batch
+
+    def _plain(self) -> Iterator[bytes]:
+        """Blocks of the content, unpacked."""
+        blocks = self._blocks()
+        head = b""
+        for block in blocks:
+            head += block
+            if len(head) >= len(_MAGIC) or not _MAGIC.startswith(head):
+                break
+        self.utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+        if head.startswith(_MAGIC):
+            yield from self._unpacked(_chain(head, blocks))
+        elif head and self.path.endswith(".gz"):
+            raise Failure(f"{self.name} is not gzip data", "rename it if it is plain text")
+        else:
+            yield from _chain(head, blocks)
+
+    def _blocks(self) -> Iterator[bytes]:
+        try:
+            if self.path == STDIN:
+                yield from self._drain(sys.stdin.buffer)
+            else:
+                with Path(self.path).open("rb") as stream:
+                    yield from self._drain(stream)
+        except OSError as error:
+            raise os_failure(f"cannot read {self.name}", error) from error
+
+    def _drain(self, stream: BinaryIO) -> Iterator[bytes]:
+        read = getattr(stream, "read1", stream.read)  # what is there now: a pipe may be slow
+        while block := read(BLOCK):
+            self.consumed += len(block)
+            yield block
+
+    def _unpacked(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Gzip members one after the other, zero padding between them let through."""
+        member = zlib.decompressobj(31)
+        fed = False  # whether the member has got any of its bytes
+        for piece in _slices(blocks):
+            rest = piece
+            while rest:
+                if member.eof:
+                    rest = rest.lstrip(b"\0")
+                    member, fed = zlib.decompressobj(31), False
+                    continue
+                fed = True
+                before = member.copy()
+                try:
+                    part = member.decompress(rest, BLOCK)
+                except zlib.error as error:
+                    yield from _salvaged(before, rest)
+                    raise self._broken("broken") from error
+                rest = member.unused_data if member.eof else member.unconsumed_tail
+                if part:
+                    yield part
+            while not member.eof and (part := member.decompress(b"", BLOCK)):
+                yield part
+        if fed and not member.eof:
+            raise self._broken("cut off")
+
+    def _broken(self, how: str) -> Failure:
+        place = f"{self.name}: gzip data {how} after line {self.line}"
+        if self.path == STDIN:
+            return Failure(place, "send it again; a line that was cut is left out")
+        return Failure(place, "get the file again (`gzip -t` checks one); a cut line is left out")
+
+
+def _salvaged(member: zlib._Decompress, rest: bytes) -> Iterator[bytes]:
+    """Everything before the first broken byte."""
+    for at in range(len(rest)):
+        try:
+            part = member.decompress(rest[at : at + 1])
+        except zlib.error:
+            return
+        if part:
+            yield part
+
+
+def _slices(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        for at in range(0, len(block), _SLICE):
+            yield block[at : at + _SLICE]
+
+
+def _chain(head: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    if head:
+        yield head
+    yield from blocks
+
+
+def split(blocks: Iterable[bytes], longest: int) -> Iterator[list[Line]]:
+    """Blocks as batches of numbered lines; never an empty batch."""
+    number, size = 1, 0
+    pending: list[bytes] = []
+    for block in blocks:
+        batch: list[Line] = []
+        first, *others = block.split(b"\n")
+        pending.append(first)
+        size += len(first)
+        for part in others:
+            batch += [(number, piece) for piece in _pieces(b"".join(pending), longest)]
+            pending, size = [part], len(part)
+            number += 1
+        if size > longest:
+            whole = b"".join(pending)
+            kept = len(whole) - (len(whole) - 1) % longest - 1  # the last piece stays open
+            batch += [(number, piece) for piece in _pieces(whole[:kept], longest)]
+            pending, size = [whole[kept:]], len(whole) - kept
+        if batch:
+            yield batch
+    if size:
+        yield [(number, piece) for piece in _pieces(b"".join(pending), longest)]
+
+
+def _pieces(line: bytes, longest: int) -> list[bytes]:
+    if len(line) <= longest:
+        return [line]
+    return [line[at : at + longest] for at in range(0, len(line), longest)]
+
+
+def record(line: bytes) -> bytes | None:
+    """A line as a record: trailing CR and NUL taken off; None when it is blank."""
+    return line.rstrip(b"\r\0") if line.strip(_BLANK) else None
+
+
+def sources(paths: Sequence[str]) -> list[Source]:
+    """The inputs named on the command line; standard input when there are none.
+
+    Raises:
+        Failure: One cannot be read, or standard input is named twice.
+    """
+    if paths.count(STDIN) > 1:
+        raise Failure("standard input (-) is named twice", "name it once")
+    return [Source(path) for path in paths or [STDIN]]

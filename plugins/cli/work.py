@@ -1,0 +1,151 @@
+"""The work on batches of records, in this process or in several, always in order.
+
+A batch is the records of one block of input with the number of its first record in the whole
+input, so the bytes that come out do not depend on how many workers there are.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from datto_siem.converters import Converter
+from datto_siem.converters.privacy import Pseudonymizer
+from datto_siem.plugins.cli import interrupts
+from datto_siem.plugins.cli.failure import Failure
+from datto_siem.plugins.cli.tally import Tally
+
+
+class Batch(NamedTuple):
+    """Records to convert.
+
+    Attributes:
+        first: Number of the first one, from 0, over all inputs.
+        received: Receive time in epoch milliseconds.
+    """
+
+    records: list[bytes]
+    first: int
+    received: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a worker needs; small, so that it can be sent to a process."""
+
+    target: str
+    version: str | None = None
+    overlay: Path | None = None
+    switches: tuple[str, ...] = ()
+    cef_version: int = 0
+    key: bytes | None = None
+
+    def worker(self) -> Worker:
+        """A worker in this process."""
+        return Worker(self)
+
+
+class Worker:
+    """Converts batches."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load tables.
+
+        Raises:
+            ValueError: No such target.
+            DattoSiemError: Faults in the tables, or no such schema version.
+        """
+        self.converter = Converter(
+            settings.target,
+            settings.version,
+            settings.overlay,
+            settings.switches,
+            settings.cef_version,
+        )
+        self._pseudonymizer = (
+            Pseudonymizer(settings.key, self.converter.tables) if settings.key else None
+        )
+
+    def __call__(self, batch: Batch) -> tuple[bytes, Tally]:
+        """One line a record, each with its line feed, and the counts."""
+        decode, dump = self.converter.decoder.decode, self.converter.dump
+        hide = self._pseudonymizer.line if self._pseudonymizer else None
+        tally = Tally()
+        lines = []
+        ordinal = batch.first
+        try:
+            for raw in batch.records:
+                line = hide(raw) if hide else raw
+                event = decode(line, batch.received, None, None, ordinal)
+                lines.append(dump(event))
+                tally.count(event)
+                ordinal += 1
+        except Exception as error:
+            raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error
+        lines.append(b"")
+        return b"\n".join(lines), tally
+
+
+def results(
+    batches: Iterable[Batch], settings: Settings, worker: Worker, workers: int
+) -> Iterator[tuple[bytes, Tally]]:
+    """Convert batches, in order.
+
+    Args:
+        batches: The work.
+        settings: For the workers of other processes.
+        worker: The worker of this process, used when `workers` is 1.
+        workers: How many processes; at most 2 * workers + 2 batches are held at a time.
+
+    Raises:
+        Failure: A worker died.
+    """
+    if workers == 1:
+        yield from map(worker, batches)
+        return
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(settings,),
+    )
+    waiting: deque[Future[tuple[bytes, Tally]]] = deque()
+    try:
+        with interrupts.ignored():  # the processes inherit that
+            pool.submit(_ready)
+        for batch in batches:
+            waiting.append(pool.submit(_do, batch))
+            while waiting and (len(waiting) > 2 * workers + 1 or waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        remedy = "memory may have run out; run again with fewer --workers"
+        raise Failure("a worker process died", remedy) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: Worker | None = None
+
+
+def _start(settings: Settings) -> None:
+    """Prepare a worker process."""
+    global _worker
+    _worker = settings.worker()
+
+
+def _ready() -> None:
+    """Nothing: submitting it starts the processes."""
+
+
+def _do(batch: Batch) -> tuple[bytes, Tally]:
+    if _worker is None:
+        raise RuntimeError("the worker was not started")
+    return _worker(batch)
