@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import cef, syslog
 from datto_siem.converters.catalogue import Catalogue
+from datto_siem.converters.errors import TableErrors
 from datto_siem.converters.event import Event, Header, Note
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.tables.load import load
@@ -184,8 +185,19 @@ def _unframed(text: str) -> str:
 
 @lru_cache(maxsize=4)
 def decoder(overlay: Path | None = None, switches: tuple[str, ...] = ()) -> Decoder:
-    """The decoder of the shipped tables, or of an overlay; one for the whole process."""
-    return Decoder(load(overlay), switches)
+    """The decoder of the shipped tables, or of an overlay; one for the whole process.
+
+    Raises:
+        TableErrors: Every fault of the overlay at once.
+    """
+    tables = load(overlay)
+    if overlay is not None:
+        from datto_siem.converters.check import check  # only here: it loads jsonschema
+
+        faults = check(tables)
+        if faults:
+            raise TableErrors(f"{len(faults)} faults in the mapping tables", faults)
+    return Decoder(tables, switches)
 
 
 def decode(

@@ -24,7 +24,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters.casts import email
-from datto_siem.converters.cef import is_key, unescape
+from datto_siem.converters.cef import BLANKS, is_key, unescape
 from datto_siem.converters.decoder import Decoder
 from datto_siem.converters.memo import Memo
 from datto_siem.converters.scalars import mac
@@ -169,7 +169,7 @@ class Pseudonymizer:
                 macs.add(address)
             else:
                 words[text[span.start : span.end].lower()] = (new, kind == "email")
-        head = range(len(event.prefix), _extension(event))
+        head = range(len(event.prefix), event.begins)
         if macs:
             found += [
                 (match.start(), match.end(), self.pseudonym("mac", match[0]))
@@ -202,21 +202,14 @@ class Pseudonymizer:
 _ANY_TIME = 1_795_514_400_000  # decoding needs some receive time; places in the text do not
 
 
-def _extension(event: Event) -> int:
-    """Where the first pair starts."""
-    return min(
-        (at if key in ("_rest", "_text") else at - len(key) - 1)
-        for (key, _), at in zip(event.pairs, event.offsets, strict=True)
-    )
-
-
 def _spans(event: Event) -> Iterator[_Span]:
     """The places of all values, escapes and all."""
     text = event.text
-    pairs = sorted((at, key) for (key, _), at in zip(event.pairs, event.offsets, strict=True))
+    scanned = event.scanned
+    pairs = [(at, key) for (key, _), at in zip(scanned.pairs, scanned.offsets, strict=True)]
     ends = [at if key in ("_rest", "_text") else at - len(key) - 1 for at, key in pairs[1:]]
     for (start, key), end in zip(pairs, [*ends, len(text)], strict=True):
-        yield _Span(key, start, start + len(text[start:end].rstrip()))
+        yield _Span(key, start, start + len(text[start:end].rstrip(BLANKS)))
 
 
 def _spelled(digest: str, like: str) -> str:

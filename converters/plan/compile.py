@@ -7,8 +7,8 @@ wire keys nothing shows whole are left to the leftovers. See `mappings/README.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from datto_siem.converters.errors import TableError
@@ -37,17 +37,50 @@ def compile_event(tables: Tables, target: Target, reading: Reading) -> EventPlan
         The plan; its `instead` chain covers activity variants with `when` and records that lack
         what the schema requires.
     """
-    return _Compiler(tables, target, reading).plan(reading.activity)
+    return EventCompiler(tables, target, reading).plan(reading.activity)
 
 
-class _Compiler:
+@dataclass(frozen=True)
+class Stacked:
+    """One activity variant's rows for one event, before and after writing.
+
+    Attributes:
+        authored: Path -> row as the tables have it, folded for the event.
+        written: Path -> row with the schema's own rows, in written form.
+    """
+
+    layer: Layer
+    simplify: Simplifier
+    derive: tuple[Step, ...]
+    authored: Mapping[str, Step]
+    written: Mapping[str, Step]
+    facts: dict[str, Any]
+
+    @property
+    def where(self) -> str:
+        """Where the activity's row stands."""
+        return self.layer.where
+
+    @property
+    def emit(self) -> tuple[Step, ...]:
+        """What is written, in order."""
+        return tuple(step for step in self.written.values() if step.expr != ABSENT)
+
+    def fills(self, name: str) -> bool:
+        """Whether a top-level attribute has a row."""
+        return any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in self.written)
+
+
+class EventCompiler:
+    """Makes the plans of one event for one target."""
+
     def __init__(self, tables: Tables, target: Target, reading: Reading) -> None:
+        """Pick the schema's rules."""
         self.tables = tables
         self.target = target
         self.reading = reading
         self.rules: Rules = rules(target)
         self.faults: list[TableError] = []
-        self.sure: set[str] = set()
 
     def plan(self, activity: str) -> EventPlan:
         """The activity's plan, its variants chained by `when`."""
@@ -62,12 +95,20 @@ class _Compiler:
         activities = self.target.activities
         return activities.get(activity) or activities.get("*") or ()
 
-    def _variant(self, activity: str, layer: Layer, instead: EventPlan | None) -> EventPlan:
+    def stacks(self) -> Iterator[Stacked]:
+        """Every variant that a record of the event may be written as."""
+        activities = dict.fromkeys([self.reading.activity, self.target.incomplete])
+        for activity in activities:
+            if activity in self.tables.vocabulary.activities:
+                for layer in self.layers(activity):
+                    yield self.stacked(activity, layer)
+
+    def stacked(self, activity: str, layer: Layer) -> Stacked:
+        """One variant's rows."""
         simplify = self._simplifier(activity)
         derive = self._derive(activity, simplify)
-        self.sure = simplify.certain
-        rows, facts = self._stack(layer, simplify)
-        rows = self.rules.expand(rows, facts, simplify.sure)
+        authored, facts = self._stack(layer, simplify)
+        rows = self.rules.expand(authored, facts, simplify.sure)
         writer = Writer(self.target.formats, self._types(), self.tables.lookups)
         written = {
             path: replace(step, expr=writer.write(step.expr, self.rules.holds_text(path, facts)))
@@ -77,29 +118,31 @@ class _Compiler:
         written = {
             path: replace(step, expr=simplify(step.expr)) for path, step in written.items()
         }
-        emit = tuple(step for step in written.values() if step.expr != ABSENT)
-        needs: tuple[Expr, ...] = ()
+        return Stacked(layer, simplify, derive, authored, written, facts)
+
+    def _variant(self, activity: str, layer: Layer, instead: EventPlan | None) -> EventPlan:
+        stacked = self.stacked(activity, layer)
+        simplify = stacked.simplify
+        needs = tuple(self.rules.needs(dict(stacked.written), stacked.facts, simplify.sure))
         note = ""
         if layer.when is not None and instead is not None:
-            needs = (simplify(parse(layer.when, self.faults)),)
+            needs = (simplify(parse(layer.when, self.faults)), *needs)
         else:
-            needs = tuple(self.rules.needs(written, facts, simplify.sure))
-            instead, note = self._fallback(activity, needs, facts, emit, derive)
-        said = self._said(simplify)
-        wanted = _order(derive, [*emit, *_as_steps(needs), *_as_steps(said.values())])
-        return self._assemble(activity, wanted, emit, needs, instead, note, facts, said)
+            instead, note = self._fallback(activity, needs, stacked)
+        return self._assemble(activity, stacked, needs, instead, note)
 
     def _assemble(
         self,
         activity: str,
-        derive: tuple[Step, ...],
-        emit: tuple[Step, ...],
+        stacked: Stacked,
         needs: tuple[Expr, ...],
         instead: EventPlan | None,
         note: str,
-        facts: Mapping[str, Any],
-        said: Mapping[str, Expr],
     ) -> EventPlan:
+        emit, facts = stacked.emit, stacked.facts
+        said = self._said(stacked.simplify)
+        readers = [*emit, *_as_steps(needs), *_as_steps(said.values())]
+        derive = _order(stacked.derive, readers)
         target, reading = self.target, self.reading
         known = used.fields(derive, emit)
         carried = frozenset() if target.keys else used.keys(reading, known)
@@ -128,7 +171,7 @@ class _Compiler:
             used=carried,
             said=told,
             leftovers=leftovers,
-            sure=frozenset(self.sure),
+            sure=frozenset(stacked.simplify.certain),
             facts=facts,
             inferred=reading.inferred or self.tables.vocabulary.activities[activity].inferred,
         )
@@ -140,27 +183,21 @@ class _Compiler:
         return known.type if known is not None else "string"
 
     def _fallback(
-        self,
-        activity: str,
-        needs: tuple[Expr, ...],
-        facts: dict[str, Any],
-        emit: tuple[Step, ...],
-        derive: tuple[Step, ...],
+        self, activity: str, needs: tuple[Expr, ...], stacked: Stacked
     ) -> tuple[EventPlan | None, str]:
         """What is written for a record that cannot meet the schema: a note says so."""
         incomplete = self.target.incomplete
         if not needs or not incomplete or incomplete == activity:
             return None, ""
-        if incomplete == "plain":
-            kept = {
-                name: value
-                for name, value in facts.items()
-                if name.split(".")[0] not in self.target.fact_names
-            }
-            wanted = _order(derive, emit)
-            plain = self._assemble(activity, wanted, emit, (), None, "", kept, {})
-            return plain, "incomplete"
-        return self.plan(incomplete), "incomplete"
+        if incomplete != "plain":
+            return self.plan(incomplete), "incomplete"
+        kept = {
+            name: value
+            for name, value in stacked.facts.items()
+            if name.split(".")[0] not in self.target.fact_names
+        }
+        plain = self._assemble(activity, replace(stacked, facts=kept), (), None, "")
+        return plain, "incomplete"
 
     def _types(self) -> dict[str, str]:
         types = {name: field.type for name, field in self.tables.vocabulary.fields.items()}

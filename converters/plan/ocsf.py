@@ -41,10 +41,7 @@ class OcsfRules:
     def profiles(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Of the profiles the facts name, those the class has in this version."""
         class_ = self.class_of(facts)
-        if class_ is None:
-            return ()
-        known = {name for each in class_.attributes.values() for name in each.profiles}
-        return tuple(name for name in facts.get("profiles", ()) if name in known)
+        return () if class_ is None else _profiles(self.schema, class_.name, facts.get("profiles", ()))
 
     def attribute(self, path: str, facts: Mapping[str, Any]) -> OcsfAttribute | None:
         """The attribute at a path, or None when the version or the profiles lack it."""
@@ -70,6 +67,20 @@ class OcsfRules:
         """Whether a path lies in an object that takes any attribute (`unmapped`)."""
         container, _ = self._container(path, facts)
         return isinstance(container, OcsfObject) and not container.attributes
+
+    def known(self, path: str, facts: Mapping[str, Any]) -> bool:
+        """Whether this version has the attribute, its id, or an open object there."""
+        if self.attribute(path, facts) is not None or self.open(path, facts):
+            return True
+        return self._pair(path, facts) is not None
+
+    def captions(self, path: str, facts: Mapping[str, Any]) -> tuple[str, ...]:
+        """The captions a caption attribute may hold, or nothing where it is free text."""
+        if path == "activity":
+            class_ = self.class_of(facts)
+            return tuple(class_.attributes["activity_id"].enum.values()) if class_ else ()
+        pair = self._pair(path, facts)
+        return tuple(pair[1].enum.values()) if pair is not None else ()
 
     def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
         """Attributes whose scalar type is text."""
@@ -204,14 +215,32 @@ class OcsfRules:
         return wanted
 
 
+_cache: dict[tuple[int, tuple[str, ...]], Any] = {}
+"""By identity of a pinned class or object, which live as long as the process."""
+
+
 def _visible(
     container: OcsfClass | OcsfObject, profiles: tuple[str, ...]
 ) -> Mapping[str, OcsfAttribute]:
-    return {
-        name: each
-        for name, each in container.attributes.items()
-        if not each.profiles or each.profiles & set(profiles)
-    }
+    key = (id(container), profiles)
+    if key not in _cache:
+        _cache[key] = {
+            name: each
+            for name, each in container.attributes.items()
+            if not each.profiles or each.profiles & set(profiles)
+        }
+    found: Mapping[str, OcsfAttribute] = _cache[key]
+    return found
+
+
+def _profiles(schema: Ocsf, class_: str, wanted: tuple[str, ...]) -> tuple[str, ...]:
+    key = (id(schema.classes[class_]), ("profiles of", *wanted))
+    if key not in _cache:
+        attributes = schema.classes[class_].attributes.values()
+        known = {name for each in attributes for name in each.profiles}
+        _cache[key] = tuple(name for name in wanted if name in known)
+    found: tuple[str, ...] = _cache[key]
+    return found
 
 
 def _dots(path: str) -> list[int]:

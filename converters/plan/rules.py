@@ -60,11 +60,11 @@ class EcsRules(NoSchema):
 
     def __init__(self, version: str) -> None:
         """Pick the schema version."""
-        self._schema = ecs(version)
+        self.schema = ecs(version)
 
     def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
         """Keyword fields and their relatives."""
-        field = self._schema.field(path)
+        field = self.schema.field(path)
         return field is not None and field.type in ("keyword", "wildcard", "match_only_text")
 
 

@@ -49,6 +49,16 @@ def parse(node: Node, faults: list[TableError]) -> Expr:
     Returns:
         A tuple whose first item names the operator; faulty parts become the absent constant.
     """
+    if node.parsed is None:
+        before = len(faults)
+        expr = _parse(node, faults)
+        if len(faults) > before:
+            return expr
+        node.parsed = expr
+    return node.parsed
+
+
+def _parse(node: Node, faults: list[TableError]) -> Expr:
     if isinstance(node.value, str):
         return _text(node.value, node.where, faults)
     if isinstance(node.value, list):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -30,10 +30,12 @@ class Node:
     Attributes:
         value: Text, integer, truth value, None, a list of nodes, or a mapping of text to nodes.
         where: `file:line`; for a value in a mapping the line of its key.
+        parsed: The expression it was parsed into, kept because every event asks again.
     """
 
-    value: str | int | bool | None | list[Node] | dict[str, Node]
+    value: str | int | bool | list[Node] | dict[str, Node] | None
     where: str
+    parsed: tuple[Any, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_map(self) -> bool:
@@ -125,9 +127,9 @@ def _node(source: yaml.Node, name: str, line: int, faults: list[TableError]) -> 
     return Node(_scalar(source), where)
 
 
-def _scalar(source: yaml.ScalarNode) -> Scalar:
+def _scalar(source: yaml.Node) -> Scalar:
     text = str(source.value)
-    if source.style:  # quoted or a block: always text
+    if getattr(source, "style", None):  # quoted or a block: always text
         return text
     if text in _WORDS:
         return _WORDS[text]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datto_siem.converters.privacy import SHORTEST_KEY
 from datto_siem.plugins.cli import interrupts, parsing
@@ -19,6 +18,10 @@ from datto_siem.plugins.cli.records import Source, record, sources
 from datto_siem.plugins.cli.shown import escaped
 from datto_siem.plugins.cli.tally import Tally
 from datto_siem.plugins.cli.work import Batch, Settings, results
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Generator
 
 _TEXT = """\
 Convert Datto syslog records to documents of one schema, one line a record, in order.
@@ -43,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "tail -F syslog.log | datto-siem convert --to csl",
         codes=_CODES,
     )
-    parser.add_argument("--to", metavar="TARGET", required=True, help=parsing.TARGETS)
+    parser.add_argument("--to", metavar="TARGET", help=parsing.TARGETS)
     parser.add_argument("files", metavar="FILE", nargs="*", help="input; - or none: standard input")
     parser.add_argument(
         "-o", dest="output", metavar="OUT", help="output file, there only when whole; .gz packs it"
@@ -106,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> Settings:
+    if args.to is None:
+        raise Failure("no target is named", f"add --to with {parsing.TARGETS}")
     if args.ocsf_version is not None and args.to != "ocsf":
         raise Failure(f"--ocsf-version is not for --to {escaped(args.to)}", "leave it out")
     return Settings(
@@ -137,7 +142,7 @@ def _key(path: str) -> bytes:
     return key
 
 
-def _batches(inputs: list[Source], args: argparse.Namespace) -> Iterator[Batch]:
+def _batches(inputs: list[Source], args: argparse.Namespace) -> Generator[Batch]:
     """The records of all inputs, counted through."""
     first = 0
     for each in inputs:

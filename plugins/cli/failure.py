@@ -19,7 +19,7 @@ _REMEDIES = {
 }
 
 
-class Failure(Exception):  # noqa: N818 - it is told to the user, who reads no class names
+class Failure(Exception):
     """Ends the command.
 
     Attributes:
@@ -36,7 +36,7 @@ class Failure(Exception):  # noqa: N818 - it is told to the user, who reads no c
         self.code = code
 
 
-class OutputClosed(Exception):  # noqa: N818 - not an error: the reader has seen enough
+class OutputClosed(Exception):
     """Whoever reads our output went away (`| head`)."""
 
 

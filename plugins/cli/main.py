@@ -6,19 +6,22 @@ asked for is imported.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module, metadata
+from typing import TYPE_CHECKING
 
 from datto_siem.converters import SchemaMissing, TableErrors
 from datto_siem.plugins.cli import interrupts, parsing
 from datto_siem.plugins.cli.failure import MISUSE, PIPE_CLOSED, Failure, OutputClosed, os_failure
 from datto_siem.plugins.cli.output import silence
 from datto_siem.plugins.cli.shown import escaped
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
 
 COMMANDS: Mapping[str, str] = {
     "convert": "convert records to documents",

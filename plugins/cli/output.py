@@ -11,14 +11,16 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from datto_siem.plugins.cli.failure import Failure, OutputClosed, os_failure
 from datto_siem.plugins.cli.shown import escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
 
 STDOUT = "-"
 
@@ -173,7 +175,7 @@ def output(path: str | None, inputs: Iterable[str]) -> StandardOutput | FileOutp
         return StandardOutput()
     for each in inputs:
         with suppress(OSError, ValueError):
-            if os.path.samefile(each, path) and Path(path).is_file():
+            if Path(each).samefile(path) and Path(path).is_file():
                 raise Failure(f"{escaped(path)} is input and output", "write to another file")
     return FileOutput(path)
 

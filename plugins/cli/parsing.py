@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from datto_siem.converters import times
 from datto_siem.plugins.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 TARGETS = "ecs, cim, ocsf, asim, csl or cef"
 EXIT_CODES = "exit codes: 0 done; 2 misuse, bad configuration or a failed read or write"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from datto_siem.plugins.cli.records import Source
 
 LARGE = 8 << 20
@@ -28,7 +29,7 @@ class Progress:
         sizes = [each.size for each in inputs if each.size is not None]
         self._bytes = len(sizes) == len(inputs)
         total = sum(sizes) if self._bytes else None
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         if not quiet and _terminal():
             tqdm.monitor_interval = 0  # no thread beside ours
             self._bar = tqdm(

@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from datto_siem.plugins.cli.failure import Failure, os_failure
 from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.cli.unpacking import MAGIC, Broken, Unpacker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 STDIN = "-"
 BLOCK = 1 << 18
 LONGEST = 1 << 20
-_SLICE = 1 << 10  # packed bytes fed at once: what has to be gone over again when they are broken
-_MAGIC = b"\x1f\x8b\x08"
 _BLANK = b" \t\r\n\v\f\0"
 
 Line = tuple[int, bytes]
@@ -83,10 +83,10 @@ class Source:
         head = b""
         for block in blocks:
             head += block
-            if len(head) >= len(_MAGIC) or not _MAGIC.startswith(head):
+            if len(head) >= len(MAGIC) or not MAGIC.startswith(head):
                 break
         self.utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-        if head.startswith(_MAGIC):
+        if head.startswith(MAGIC):
             yield from self._unpacked(_chain(head, blocks))
         elif head and self.path.endswith(".gz"):
             raise Failure(f"{self.name} is not gzip data", "rename it if it is plain text")
@@ -110,53 +110,16 @@ class Source:
             yield block
 
     def _unpacked(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Gzip members one after the other, zero padding between them let through."""
-        member = zlib.decompressobj(31)
-        fed = False  # whether the member has got any of its bytes
-        for piece in _slices(blocks):
-            rest = piece
-            while rest:
-                if member.eof:
-                    rest = rest.lstrip(b"\0")
-                    member, fed = zlib.decompressobj(31), False
-                    continue
-                fed = True
-                before = member.copy()
-                try:
-                    part = member.decompress(rest, BLOCK)
-                except zlib.error as error:
-                    yield from _salvaged(before, rest)
-                    raise self._broken("broken") from error
-                rest = member.unused_data if member.eof else member.unconsumed_tail
-                if part:
-                    yield part
-            while not member.eof and (part := member.decompress(b"", BLOCK)):
-                yield part
-        if fed and not member.eof:
-            raise self._broken("cut off")
+        try:
+            yield from Unpacker().unpack(blocks)
+        except Broken as error:
+            raise self._broken(str(error)) from error
 
     def _broken(self, how: str) -> Failure:
         place = f"{self.name}: gzip data {how} after line {self.line}"
         if self.path == STDIN:
             return Failure(place, "send it again; a line that was cut is left out")
         return Failure(place, "get the file again (`gzip -t` checks one); a cut line is left out")
-
-
-def _salvaged(member: zlib._Decompress, rest: bytes) -> Iterator[bytes]:
-    """Everything before the first broken byte."""
-    for at in range(len(rest)):
-        try:
-            part = member.decompress(rest[at : at + 1])
-        except zlib.error:
-            return
-        if part:
-            yield part
-
-
-def _slices(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    for block in blocks:
-        for at in range(0, len(block), _SLICE):
-            yield block[at : at + _SLICE]
 
 
 def _chain(head: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import Converter
 from datto_siem.converters.privacy import Pseudonymizer
 from datto_siem.plugins.cli import interrupts
 from datto_siem.plugins.cli.failure import Failure
 from datto_siem.plugins.cli.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from pathlib import Path
 
 
 class Batch(NamedTuple):
@@ -94,7 +96,7 @@ class Worker:
 
 def results(
     batches: Iterable[Batch], settings: Settings, worker: Worker, workers: int
-) -> Iterator[tuple[bytes, Tally]]:
+) -> Generator[tuple[bytes, Tally]]:
     """Convert batches, in order.
 
     Args:
