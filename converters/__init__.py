@@ -1,10 +1,10 @@
 """Pure conversion: bytes of one syslog record in, one document out.
 
-    from datto_siem.converters import Converter, decode
+from datto_siem.converters import Converter, decode
 
-    to_ecs = Converter("ecs")        # compile once, call often, share between threads
-    document = to_ecs(decode(line))  # plain dict
-    line_out = to_ecs.encode(line)   # finished JSON bytes
+to_ecs = Converter("ecs")        # compile once, call often, share between threads
+document = to_ecs(decode(line))  # plain dict
+line_out = to_ecs.encode(line)   # finished JSON bytes
 """
 
 from datto_siem.converters.convert import Converter, targets

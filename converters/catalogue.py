@@ -100,7 +100,7 @@ class Catalogue:
         return self._entry(source, event, notes)
 
     def realigned(self, header: Header) -> Header:
-        """Put the fields of a header that lacks one in their places, when a known event shows how."""
+        """Put the fields of a header that lacks one in place, when a known event shows how."""
         version, vendor, first, second, third, fourth, _ = header
         if not any(fold(vendor) == source.vendor for source in self.tables.sources.values()):
             return header
@@ -112,9 +112,7 @@ class Catalogue:
                 return Header(version, vendor, *middle, second, third, fourth)
         return header
 
-    def _entry(
-        self, source: Source, event: SourceEvent, notes: tuple[Note, ...] = ()
-    ) -> Entry:
+    def _entry(self, source: Source, event: SourceEvent, notes: tuple[Note, ...] = ()) -> Entry:
         key = (source.name, event.id, notes)
         found = self._entries.get(key)
         if found is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -11,14 +10,15 @@ from datto_siem.converters import cef
 from datto_siem.converters.decoder import Decoder, decoder
 from datto_siem.converters.errors import SchemaMissing
 from datto_siem.converters.fast import Convert, compile_plan
-from datto_siem.converters.lean import compile_lean, documented
 from datto_siem.converters.interpret import Run
+from datto_siem.converters.lean import compile_lean, documented
 from datto_siem.converters.plan.compile import compile_event
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
 from datto_siem.converters.tables.target import target as target_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from datto_siem.converters.event import Event
     from datto_siem.converters.plan.model import EventPlan, Reading

@@ -7,9 +7,7 @@ an event of the row `text` (it has a syslog header) or `undecodable` (it has not
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datto_siem.converters import cef, syslog
@@ -20,6 +18,9 @@ from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.tables.load import load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from datto_siem.converters.catalogue import Entry
     from datto_siem.converters.tables.model import Tables
 
@@ -176,7 +177,7 @@ class Decoder:
 
 def _unframed(text: str) -> str:
     text = text.rstrip(cef.BLANKS)
-    if text[:1] in "\ufeff\"":
+    if text[:1] in '\ufeff"':
         text = text.removeprefix("\ufeff")
         if text.startswith('"CEF:') and text.endswith('"') and len(text) > 1:
             text = text[1:-1]
@@ -200,8 +201,6 @@ def decoder(overlay: Path | None = None, switches: tuple[str, ...] = ()) -> Deco
     return Decoder(tables, switches)
 
 
-def decode(
-    line: str | bytes, received: int | None = None, peer: str | None = None
-) -> Event:
+def decode(line: str | bytes, received: int | None = None, peer: str | None = None) -> Event:
     """Decode one record by the shipped tables; see `Decoder.decode`. Never raises on input."""
     return decoder().decode(line, received, peer)

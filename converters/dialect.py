@@ -13,16 +13,16 @@ Everything comes from the source tables, through `Reading`s. Beside plain CEF a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.casts import CASTS, is_uid
 from datto_siem.converters.cef import BLANKS, KEYS, MAX_KEY, MAX_PAIRS, MAX_TEXT, unescape
 from datto_siem.converters.event import Note, Parts
-from datto_siem.converters.plan.model import Cast, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from datto_siem.converters.plan.model import Cast, Reading
 
 Fits = "Callable[[str], bool]"
 QUICK_LIST = 10
@@ -60,7 +60,9 @@ class Dialect:
         numbers = [f"{start}{number}" for start in self.numbered for number in range(QUICK_LIST)]
         self.plain = frozenset([*self.fits, *numbers])
         self.colon = {
-            cast.key: self._fits(cast) for cast in (*reading.casts, *boundary.values()) if cast.colon
+            cast.key: self._fits(cast)
+            for cast in (*reading.casts, *boundary.values())
+            if cast.colon
         }
         self.free = frozenset(key for key, cast in boundary.items() if cast.free)
         self.glue = tuple(
@@ -233,7 +235,6 @@ class Dialect:
             last = key
         return found
 
-
     def _glued(self, key: str, value: str) -> tuple[str, str, str]:
         """The one documented key inside a value, and what stands before and after it."""
         for other, fits in self.glue:
@@ -265,4 +266,6 @@ def _numbered(key: str) -> bool:
 
 _NO_SEPARATOR = bytes(code for code in range(256) if code not in b"= ")
 _ALTERNATING = b"= " * (MAX_PAIRS + 1)
-_FAR = 4_102_444_800_000  # 2100: a boundary test asks for a time's form, not whether it is plausible
+_FAR = (
+    4_102_444_800_000  # 2100: a boundary test asks for a time's form, not whether it is plausible
+)

@@ -36,7 +36,7 @@ class TableError(DattoSiemError):
         self.problem = problem
 
 
-class TableErrors(ExceptionGroup, DattoSiemError):  # type: ignore[type-arg]
+class TableErrors(ExceptionGroup[TableError], DattoSiemError):
     """Every fault found in the tables, raised once at load."""
 
     def __str__(self) -> str:

@@ -6,11 +6,13 @@ This is the reference. The compiled fast path and every generated rule are held 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import operators
-from datto_siem.converters.tables.expression import Expr
 from datto_siem.converters.tables.model import Lookup
+
+if TYPE_CHECKING:
+    from datto_siem.converters.tables.expression import Expr
 
 Lookups = Mapping[str, Lookup]
 

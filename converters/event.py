@@ -69,7 +69,7 @@ FRAMING = b"\r\n\0"
 
 
 class Event:
-    """What was made of one record.
+    r"""What was made of one record.
 
     Typed fields are worked out when they are first asked for; a converter's fast path reads the
     pairs directly and never asks.
@@ -86,6 +86,8 @@ class Event:
         fault: Why the record could not be decoded, or None.
         body: Body of a record that is not CEF.
         prefix: Text before the CEF header.
+        begins: Where the extension begins in `text`.
+        ordinal: Number of the record in its input.
         quick: Wire key -> text, when the record is a plain run of documented pairs; else None.
         repairs: What had to be repaired to get `quick`.
         early: Notes of header and envelope, before fields are read.
@@ -125,6 +127,8 @@ class Event:
         self.quick: dict[str, str] | None = None
         self.repairs: list[Note] | None = None
         self.prefix = ""
+        self.begins = 0
+        self.ordinal = 0
         self.peer: str | None = None
         self.uid_given: str | None = None
         self.body: str | None = None

@@ -1,4 +1,4 @@
-"""Where an event keeps the fields that the decoder or the caller fills (the vocabulary's `given`)."""
+"""Where an event keeps the fields that decoder and caller fill (the vocabulary's `given`)."""
 
 from __future__ import annotations
 

@@ -189,7 +189,9 @@ class _Lean(Writer):
         """Numbered keys; a plain record has at most those below the limit."""
         keys = self.constant(tuple(f"{cast.key[:-1]}{number}" for number in range(QUICK_LIST)))
         atom = self.assign(f"[x[k] for k in {keys} if k in x and x[k]] or None")
-        self.line(f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))")
+        self.line(
+            f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))"
+        )
         filled[cast.parts[0][1]] = atom
 
     def _when(self, times: Mapping[str, str], wanted: set[str]) -> None:

@@ -42,9 +42,7 @@ def gather(event: Event, used: frozenset[str], said: frozenset[str]) -> list[tup
     return found
 
 
-def place(
-    document: dict[str, Any], rest: list[tuple[str, str]], where: tuple[str, str]
-) -> None:
+def place(document: dict[str, Any], rest: list[tuple[str, str]], where: tuple[str, str]) -> None:
     """Put leftover pairs into a document.
 
     Args:

@@ -11,12 +11,15 @@ import binascii
 import hashlib
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from datto_siem.converters.casts import ip as as_ip
 from datto_siem.converters.casts import mac as as_mac
 from datto_siem.converters.memo import Memo
 from datto_siem.converters.times import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,59}[A-Za-z0-9])?")

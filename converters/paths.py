@@ -9,9 +9,7 @@ from typing import Any
 @lru_cache(maxsize=4096)
 def split(path: str) -> tuple[tuple[str, bool], ...]:
     """A path's parts as (name, whether it is a list whose first item is meant)."""
-    return tuple(
-        (part.removesuffix("[0]"), part.endswith("[0]")) for part in path.split(".")
-    )
+    return tuple((part.removesuffix("[0]"), part.endswith("[0]")) for part in path.split("."))
 
 
 def assign(document: dict[str, Any], path: str, value: Any) -> None:
@@ -19,8 +17,5 @@ def assign(document: dict[str, Any], path: str, value: Any) -> None:
     *parents, (name, _) = split(path)
     place = document
     for parent, is_list in parents:
-        if is_list:
-            place = place.setdefault(parent, [{}])[0]
-        else:
-            place = place.setdefault(parent, {})
+        place = place.setdefault(parent, [{}])[0] if is_list else place.setdefault(parent, {})
     place[name] = value

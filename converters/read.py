@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters.casts import CASTS
-from datto_siem.converters.plan.model import Cast
 from datto_siem.converters.times import plausible
 
 if TYPE_CHECKING:
     from datto_siem.converters.dialect import Dialect
     from datto_siem.converters.event import Event, Parts
+    from datto_siem.converters.plan.model import Cast
     from datto_siem.converters.tables.model import Lookup
 
 MAX_LIST = 64
@@ -71,9 +71,9 @@ class Reader:
                 held = value if part == "" else value.get(part)  # type: ignore[union-attr]
                 if held is None:
                     continue
-                if name in fields and fields[name] != held:
-                    if self._stands(parts, chosen, key, name):
-                        continue
+                clash = name in fields and fields[name] != held
+                if clash and self._stands(parts, chosen, key, name):
+                    continue
                 fields[name] = held
         if self.dialect.lists:
             self._lists(parts, chosen, cut)
@@ -162,7 +162,13 @@ class Reader:
             found = []
             for key, text in chosen.items():
                 number = key[len(start) :] if key.startswith(start) else ""
-                if text and key != cut and len(number) <= 3 and number.isascii() and number.isdigit():
+                if (
+                    text
+                    and key != cut
+                    and len(number) <= 3
+                    and number.isascii()
+                    and number.isdigit()
+                ):
                     found.append((int(number), key, text))
             found.sort()
             kept = found[:MAX_LIST]

@@ -6,7 +6,6 @@ written for has its path; OCSF rows of newer versions are left out of older plan
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,11 +14,13 @@ from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.ocsf import OcsfRules
 from datto_siem.converters.plan.rules import CimRules, EcsRules, SentinelRules
 from datto_siem.converters.schemas import cim, columns, ocsf_versions
-from datto_siem.converters.tables.expression import Expr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from datto_siem.converters.plan.compile import EventCompiler, Stacked
     from datto_siem.converters.plan.model import Step
+    from datto_siem.converters.tables.expression import Expr
     from datto_siem.converters.tables.model import Tables, Target
 
 
@@ -82,24 +83,26 @@ def never(seen: Mapping[str, Seen]) -> list[TableError]:
     ]
 
 
-def constants(expr: Expr) -> Iterator[Any]:
-    """The constant leaves an expression can give."""
+def constants(expr: Expr, others: bool = False) -> Iterator[Any]:
+    """The constant leaves an expression can give; with `others`, OCSF's free texts too."""
     op = expr[0]
+    if op == "other" and others:
+        yield from constants(expr[1], others)
     if op == "const":
         values = expr[1] if isinstance(expr[1], tuple) else (expr[1],)
         yield from (value for value in values if value is not None)
     elif op == "if":
-        yield from constants(expr[2])
-        yield from constants(expr[3])
+        yield from constants(expr[2], others)
+        yield from constants(expr[3], others)
     elif op in ("first", "list"):
         for item in expr[1]:
-            yield from constants(item)
+            yield from constants(item, others)
     elif op == "lookup":
         for _, row in expr[2]:
-            yield from constants(row)
-        yield from constants(expr[3])
+            yield from constants(row, others)
+        yield from constants(expr[3], others)
     elif op == "table":
-        yield from constants(expr[4])
+        yield from constants(expr[4], others)
 
 
 def _judge(table: Target, compiler: EventCompiler, stacked: Stacked) -> Judge | None:

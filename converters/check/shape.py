@@ -68,8 +68,8 @@ def _told(error: ValidationError, path: list[Any]) -> str:
 def _where(root: Node, path: list[Any]) -> str:
     node = root
     for part in path:
-        if isinstance(node.value, dict) and part in node.value:
-            node = node.value[part]
-        elif isinstance(node.value, list) and isinstance(part, int):
+        if (isinstance(node.value, dict) and part in node.value) or (
+            isinstance(node.value, list) and isinstance(part, int)
+        ):
             node = node.value[part]
     return node.where

@@ -140,13 +140,15 @@ def _source(tables: Tables, source: Source) -> list[TableError]:
             for key in event.keys
             if key not in source.keys and key not in event.overrides
         ]
-        for key, rule in event.overrides.items():
-            if rule is None and key not in source.keys:
-                faults.append(TableError(event.where, f"`~` for {key!r} removes nothing"))
-            elif rule is not None and key not in tables.dictionary:
-                faults += _key(tables, rule)
-    wanted = ("*/*", "text", "undecodable") if source.any else ("*/*",)
-    wanted += ("text",) if source.takes_text and not source.any else ()
+        for key, override in event.overrides.items():
+            if override is None:
+                if key not in source.keys:
+                    faults.append(TableError(event.where, f"`~` for {key!r} removes nothing"))
+            elif key not in tables.dictionary:
+                faults += _key(tables, override)
+    wanted = ["*/*", "text", "undecodable"] if source.any else ["*/*"]
+    if source.takes_text and not source.any:
+        wanted.append("text")
     faults += [
         TableError(source.where, f"events: {name!r} is missing")
         for name in wanted

@@ -169,7 +169,9 @@ def _expressions(tables: Tables, table: Target) -> list[TableError]:
             where = table.leave[field.name].where
             faults.append(TableError(where, f"{field.name!r} is left out, and a row reads it"))
         elif not left and field.name not in reached and field.name not in table.said:
-            problem = f"{field.name!r} has no row in {table.name}: map it, or leave it with a reason"
+            problem = (
+                f"{field.name!r} has no row in {table.name}: map it, or leave it with a reason"
+            )
             faults.append(TableError(field.where, problem))
     faults += [
         TableError(node.where, f"leave: no field {name!r}")

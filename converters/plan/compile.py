@@ -7,11 +7,9 @@ wire keys nothing shows whole are left to the leftovers. See `mappings/README.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datto_siem.converters.errors import TableError
 from datto_siem.converters.plan import used
 from datto_siem.converters.plan.kinds import Writer
 from datto_siem.converters.plan.model import EventPlan, Reading, Step
@@ -19,7 +17,12 @@ from datto_siem.converters.plan.rules import Rules, rules
 from datto_siem.converters.plan.simplify import Simplifier
 from datto_siem.converters.tables.expression import ABSENT, Expr, names, parse
 from datto_siem.converters.tables.model import Layer, Tables, Target
-from datto_siem.converters.tables.nodes import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from datto_siem.converters.errors import TableError
+    from datto_siem.converters.tables.nodes import Node
 
 _ALWAYS = ("event.time", "received", "processed", "uid", "original", "original_size")
 _HEADER = ("header.cef_version", "header.vendor", "header.product", "header.class_id")
@@ -68,7 +71,9 @@ class Stacked:
 
     def fills(self, name: str) -> bool:
         """Whether a top-level attribute has a row."""
-        return any(path == name or path.startswith((f"{name}.", f"{name}[")) for path in self.written)
+        return any(
+            path == name or path.startswith((f"{name}.", f"{name}[")) for path in self.written
+        )
 
 
 class EventCompiler:
@@ -115,9 +120,7 @@ class EventCompiler:
             for path, step in rows.items()
         }
         written = self.rules.finish(written, facts, simplify.sure)
-        written = {
-            path: replace(step, expr=simplify(step.expr)) for path, step in written.items()
-        }
+        written = {path: replace(step, expr=simplify(step.expr)) for path, step in written.items()}
         return Stacked(layer, simplify, derive, authored, written, facts)
 
     def _variant(self, activity: str, layer: Layer, instead: EventPlan | None) -> EventPlan:
@@ -227,7 +230,9 @@ class EventCompiler:
             sure.update(_HEADER)
             if not any(name.endswith("/*") for name in self.reading.names):
                 sure.add("header.name")
-        return Simplifier(constants, frozenset(given | filled), frozenset(sure), self.tables.lookups)
+        return Simplifier(
+            constants, frozenset(given | filled), frozenset(sure), self.tables.lookups
+        )
 
     def _derive(self, activity: str, simplify: Simplifier) -> tuple[Step, ...]:
         steps = []

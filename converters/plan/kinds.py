@@ -6,10 +6,14 @@ text column. A leaf is where a value comes from: both branches of a choice, ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from datto_siem.converters.evaluate import Lookups
 from datto_siem.converters.tables.expression import Expr, rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datto_siem.converters.evaluate import Lookups
 
 OPERATOR_TYPES: Mapping[str, str] = {
     "template": "text",

@@ -8,11 +8,13 @@ in any language. Expressions are described in `tables.expression`; two more kind
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datto_siem.converters.tables.expression import Expr
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datto_siem.converters.tables.expression import Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ class OcsfRules:
     def profiles(self, facts: Mapping[str, Any]) -> tuple[str, ...]:
         """Of the profiles the facts name, those the class has in this version."""
         class_ = self.class_of(facts)
-        return () if class_ is None else _profiles(self.schema, class_.name, facts.get("profiles", ()))
+        return (
+            () if class_ is None else _profiles(self.schema, class_.name, facts.get("profiles", ()))
+        )
 
     def attribute(self, path: str, facts: Mapping[str, Any]) -> OcsfAttribute | None:
         """The attribute at a path, or None when the version or the profiles lack it."""
@@ -204,7 +206,7 @@ class OcsfRules:
         if class_ is None:
             return []
         visible = _visible(class_, self.profiles(facts))
-        groups = [(name,) for name, each in visible.items() if each.required]
+        groups: list[tuple[str, ...]] = [(name,) for name, each in visible.items() if each.required]
         if class_.at_least_one:
             groups.append(class_.at_least_one)
         wanted = []

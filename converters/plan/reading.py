@@ -7,9 +7,12 @@ never relied on); an event's own `fields` override the product's, and `~` leaves
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from datto_siem.converters.plan.model import Cast, Reading
-from datto_siem.converters.tables.model import Key, Source, SourceEvent
+
+if TYPE_CHECKING:
+    from datto_siem.converters.tables.model import Key, Source, SourceEvent
 
 
 def reading(source: Source, event: SourceEvent) -> Reading:
@@ -28,9 +31,7 @@ class _Pair:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, _Pair)
-            and other.source is self.source
-            and other.event is self.event
+            isinstance(other, _Pair) and other.source is self.source and other.event is self.event
         )
 
 

@@ -7,13 +7,15 @@ event must have to be valid. A target without a pinned schema (a user's own) has
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from datto_siem.converters.plan.model import Step
 from datto_siem.converters.plan.ocsf import OcsfRules
 from datto_siem.converters.schemas import cim, columns, ecs, ocsf
 from datto_siem.converters.tables.expression import Expr
-from datto_siem.converters.tables.model import Target
+
+if TYPE_CHECKING:
+    from datto_siem.converters.tables.model import Target
 
 Rows = dict[str, Step]
 Sure = Callable[[Expr], bool]

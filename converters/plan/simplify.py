@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import operators
 from datto_siem.converters.evaluate import Lookups, evaluate
 from datto_siem.converters.tables.expression import ABSENT, Expr, rebuild
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Simplifier:
@@ -143,7 +145,7 @@ class Simplifier:
         return tuple(kept)
 
     def _first(self, expr: Expr) -> Expr:
-        kept = []
+        kept: list[Expr] = []
         for item in expr[1]:
             if item == ABSENT:
                 continue
@@ -155,7 +157,9 @@ class Simplifier:
         return kept[0] if len(kept) == 1 else ("first", tuple(kept))
 
     def _if(self, expr: Expr) -> Expr:
-        _, subject, then, other = expr
+        subject: Expr = expr[1]
+        then: Expr = expr[2]
+        other: Expr = expr[3]
         if then == other:
             return then
         if subject == ABSENT:
@@ -163,7 +167,8 @@ class Simplifier:
         return then if self.sure(subject) else expr
 
     def _lookup(self, expr: Expr) -> Expr:
-        subject, other = expr[1], expr[-1]
+        subject: Expr = expr[1]
+        other: Expr = expr[-1]
         if subject == ABSENT:
             return other
         if subject[0] != "const":

@@ -8,10 +8,14 @@ than the value, so they do not count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from datto_siem.converters.plan.model import Cast, Reading, Step
 from datto_siem.converters.tables.expression import Expr, children
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from datto_siem.converters.plan.model import Cast, Reading, Step
 
 _PARTIAL = frozenset(
     {

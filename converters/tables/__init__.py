@@ -1,1 +1,1 @@
-"""The mapping tables as Python values: YAML with places, overlays, typed rows, all faults at once."""
+"""The mapping tables as Python values: YAML with places, overlays, typed rows, all faults."""

@@ -10,11 +10,14 @@ evaluation of text, so every expression can be written out in any language.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datto_siem.converters.errors import TableError
-from datto_siem.converters.tables.nodes import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from datto_siem.converters.tables.nodes import Node
 
 Expr: TypeAlias = tuple[Any, ...]
 
@@ -24,7 +27,21 @@ ABSENT: Expr = ("const", None)
 
 # operator -> the settings it takes beside its own name
 SINGLE = frozenset(
-    "lower upper slug ip mac label fqdn ipver scope seconds head other local_mac".split()
+    [
+        "lower",
+        "upper",
+        "slug",
+        "ip",
+        "mac",
+        "label",
+        "fqdn",
+        "ipver",
+        "scope",
+        "seconds",
+        "head",
+        "other",
+        "local_mac",
+    ]
 )
 SETTINGS: Mapping[str, frozenset[str]] = {
     **{name: frozenset() for name in SINGLE},
@@ -115,7 +132,9 @@ def _operator(node: Node, faults: list[TableError]) -> Expr:
     named = [name for name in rows if name in SETTINGS]
     if len(named) != 1:
         problem = f"expected one operator, found {', '.join(rows) or 'nothing'}"
-        faults.append(TableError(node.where, f"{problem}; operators: {', '.join(sorted(SETTINGS))}"))
+        faults.append(
+            TableError(node.where, f"{problem}; operators: {', '.join(sorted(SETTINGS))}")
+        )
         return ABSENT
     name = named[0]
     faults.extend(

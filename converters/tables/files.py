@@ -7,16 +7,16 @@ anything new is added. There are no positional lists, so merging is always by na
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.errors import TableError
 from datto_siem.converters.tables.nodes import Node, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from importlib.resources.abc import Traversable
+    from pathlib import Path
 
 FOLDERS = ("sources", "targets", "lookups")
 SINGLE = ("vocabulary.yaml", "dictionary.yaml")

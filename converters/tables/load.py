@@ -7,9 +7,8 @@ broken table: it reads what is there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datto_siem.converters.errors import TableError, TableErrors
 from datto_siem.converters.tables import files
@@ -25,6 +24,10 @@ from datto_siem.converters.tables.model import (
     Vocabulary,
 )
 from datto_siem.converters.tables.nodes import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _NOTHING = Node({}, "")
 

@@ -6,11 +6,12 @@ Expressions stay nodes here; `expression.parse` turns them into values the plan 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datto_siem.converters.tables.nodes import Node
 
 TYPES = ("text", "int", "float", "bool", "mac", "ip", "time", "duration", "list", "dict")

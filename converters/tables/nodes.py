@@ -8,13 +8,15 @@ would silently keep the last.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
 from datto_siem.converters.errors import TableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 Scalar: TypeAlias = "str | int | bool | None"
 Plain: TypeAlias = "Scalar | list[Plain] | dict[str, Plain]"
@@ -43,7 +45,7 @@ class Node:
         return isinstance(self.value, dict)
 
     def map(self) -> dict[str, Node]:
-        """The mapping's rows; empty for `~` and for anything else (the shape check tells of that)."""
+        """The mapping's rows; empty for anything else (the shape check tells of that)."""
         return self.value if isinstance(self.value, dict) else {}
 
     def list(self) -> list[Node]:

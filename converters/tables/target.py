@@ -7,11 +7,14 @@ Path-first rows: `a, b: EXPR` fills both paths. Rows and activity variants outsi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from datto_siem.converters.tables.model import Layer, Row, Tables, Target
 from datto_siem.converters.tables.nodes import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NOTHING = Node({}, "")
 _SPAN = re.compile(r"^(?P<head>.*?)(?P<first>\d+)\.\.(?P<last>\d+)(?P<tail>.*)$")

@@ -36,7 +36,7 @@ exit codes: 0 done; 1 with --strict, a record was undecodable; 2 misuse, bad con
 failed read or write; 130 interrupted; 141 the reader of the output went away (`| head`)"""
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add(parser: parsing.Parser) -> None:
     """Add the arguments."""
     parsing.describe(
         parser,

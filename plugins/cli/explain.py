@@ -29,7 +29,7 @@ row that writes it. `inferred` marks what the vendor's page does not settle. Byt
 are shown escaped (\\x1b, \\u202e), never as they are."""
 
 
-def add(parser: argparse.ArgumentParser) -> None:
+def add(parser: parsing.Parser) -> None:
     """Add the arguments."""
     parsing.describe(
         parser,

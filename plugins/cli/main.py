@@ -15,12 +15,18 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import SchemaMissing, TableErrors
 from datto_siem.plugins.cli import interrupts, parsing
-from datto_siem.plugins.cli.failure import MISUSE, PIPE_CLOSED, Failure, OutputClosed, os_failure
+from datto_siem.plugins.cli.failure import (
+    DONE,
+    MISUSE,
+    PIPE_CLOSED,
+    Failure,
+    OutputClosed,
+    os_failure,
+)
 from datto_siem.plugins.cli.output import silence
 from datto_siem.plugins.cli.shown import escaped
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
 COMMANDS: Mapping[str, str] = {
@@ -72,22 +78,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    parser = _parser(argv)
     try:
-        args = parser.parse_args(argv)
+        if argv and argv[0] in COMMANDS:
+            command = import_module(f"datto_siem.plugins.cli.{argv[0]}")
+            parser = parsing.Parser(f"datto-siem {argv[0]}")
+            command.add(parser)
+            args = parser.read(argv[1:])
+        else:
+            _overview().read(argv)
+            return DONE
     except SystemExit as done:  # --help and --version
         sys.stdout.flush()
         return int(done.code or 0)
-    code: int = args.run(args)
+    code: int = command.run(args)
     return code
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser, with the arguments of the one command that `argv` names."""
-    parser = parsing.Parser(prog="datto-siem")
+def _overview() -> parsing.Parser:
+    """The parser of `datto-siem` alone: lists the commands."""
+    parser = parsing.Parser("datto-siem")
     parsing.describe(
         parser,
-        "Datto Networking syslog for every SIEM.",
+        "Datto Networking syslog for every SIEM. `datto-siem COMMAND --help` tells more.",
         "datto-siem convert --to ecs syslog.log > ecs.ndjson",
         "datto-siem explain --to ocsf < syslog.log",
         codes="exit codes: 0 done; 1 findings; 2 misuse, bad configuration or a failed read or"
@@ -95,16 +107,9 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     version = metadata.version("datto-siem")
     parser.add_argument("--version", action="version", version=f"datto-siem {version}")
-    commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=parsing.Parser
-    )
-    named = next((word for word in argv if not word.startswith("-")), None)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary)
-        if name == named:
-            module = import_module(f"datto_siem.plugins.cli.{name}")
-            module.add(command)
-            command.set_defaults(run=module.run)
+        commands.add_parser(name, help=summary)
     return parser
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from datto_siem.converters import times
 from datto_siem.plugins.cli.failure import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 TARGETS = "ecs, cim, ocsf, asim, csl or cef"
 EXIT_CODES = "exit codes: 0 done; 2 misuse, bad configuration or a failed read or write"
@@ -20,9 +20,23 @@ EXIT_CODES = "exit codes: 0 done; 2 misuse, bad configuration or a failed read o
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints say what is wrong and what to do."""
 
+    def __init__(self, prog: str | None = None, **rest: Any) -> None:
+        """Options are never abbreviated: a script would break when a longer one comes."""
+        super().__init__(prog=prog, allow_abbrev=False, **rest)
+        self._mixed = True
+
     def error(self, message: str) -> NoReturn:
         """Exit by the common way out instead of printing the usage."""
         raise Failure(message, f"see `{self.prog} --help`")
+
+    def add_subparsers(self, **rest: Any) -> argparse._SubParsersAction[Parser]:  # type: ignore[override]
+        """Remember that options must come before an action's own."""
+        self._mixed = False
+        return super().add_subparsers(parser_class=Parser, **rest)
+
+    def read(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parse; options may stand between files."""
+        return self.parse_intermixed_args(argv) if self._mixed else self.parse_args(argv)
 
 
 def describe(parser: argparse.ArgumentParser, text: str, *examples: str, codes: str = "") -> None:

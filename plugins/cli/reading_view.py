@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import times
 from datto_siem.converters.event import NOTES
-from datto_siem.plugins.cli.shown import escaped, quoted
+from datto_siem.plugins.cli.shown import escaped, quoted, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,8 +117,9 @@ def _meaning(tables: Tables, event: Event, cast: Cast, colours: Paint) -> str:
     for _, name in cast.parts:
         value = event.fields.get(name)
         if value is not None:
-            written = shown_time(value) if cast.kind == "time" else value  # type: ignore[arg-type]
-            fields.append(f"{name} = {quoted(str(written))}")
+            is_time = tables.vocabulary.fields[name].type == "time" and isinstance(value, int)
+            written = shown_time(value) if is_time else value  # type: ignore[arg-type]
+            fields.append(f"{name} = {value_text(written)}")
     meaning = f"{cast.kind} -> {', '.join(fields)}" if fields else cast.kind
     inferred = ", inferred" if rule is not None and rule.inferred else ""
     place = f" {colours('place', rule.where)}" if rule is not None else ""

@@ -6,10 +6,12 @@ printable is shown as `\x1b` or `\u202e`, on a terminal and in a file alike.
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TextIO
 
 STYLES = {"heading": "1", "place": "2", "note": "33", "bad": "31", "value": "36"}
+_LONGEST = 400  # of a value in `explain`
 
 
 def escaped(text: str) -> str:
@@ -22,6 +24,15 @@ def escaped(text: str) -> str:
 def quoted(text: str) -> str:
     """A text in double quotes, escaped so that it can be told exactly what stood there."""
     return f'"{escaped(text.replace(chr(92), chr(92) * 2).replace(chr(34), chr(92) + chr(34)))}"'
+
+
+def value_text(value: object) -> str:
+    """A value as JSON, what is not printable escaped, cut when very long."""
+    if isinstance(value, str):
+        text = quoted(value)
+    else:
+        text = escaped(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def _code(char: str) -> str:

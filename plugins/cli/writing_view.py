@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import given
 from datto_siem.converters.evaluate import evaluate
 from datto_siem.converters.leftovers import fill_columns, gather
 from datto_siem.converters.tables.expression import names
-from datto_siem.plugins.cli.shown import escaped, quoted
+from datto_siem.plugins.cli.shown import escaped, quoted, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from datto_siem.converters import Converter, Event
     from datto_siem.converters.interpret import Run
     from datto_siem.plugins.cli.shown import Paint
-
-_LONGEST = 400  # of a value; the record itself is not shown again in full
 
 
 def cef(line: str, colours: Paint) -> Iterator[str]:
@@ -55,15 +52,6 @@ def view(converter: Converter, event: Event, run: Run, colours: Paint) -> Iterat
                     f"  <- {escaped(key)}  {colours('place', where)}"
                 )
     yield from _leftovers(converter, event, run, used, colours)
-
-
-def value_text(value: object) -> str:
-    """A value as JSON, what is not printable escaped, cut when very long."""
-    if isinstance(value, str):
-        text = quoted(value)
-    else:
-        text = escaped(json.dumps(value, ensure_ascii=False, default=str))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 class _Origins:
