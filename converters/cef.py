@@ -109,7 +109,7 @@ def split_header(text: str, start: int) -> Split | None:
 
 def _short(text: str, parts: list[str], begins: list[int]) -> Split | None:
     """A header with fields or the last pipe missing: pairs begin where the first key stands."""
-    for index in range(2, len(parts)):
+    for index in range(2, min(len(parts), FIELDS)):
         key, equals, _ = parts[index].lstrip().partition("=")
         if equals and is_key(key):
             fields = parts[:index] + [""] * (FIELDS - index)

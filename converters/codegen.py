@@ -6,6 +6,7 @@ a `repr`, so nothing of a table or a record becomes code.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import operators
@@ -30,6 +31,9 @@ _FORMAT = {
 }
 
 
+_VARIABLE = re.compile(r"\bv[0-9]+\b")
+
+
 class Expressions:
     """Writes what works expressions out, statement by statement.
 
@@ -38,6 +42,7 @@ class Expressions:
         depth: Depth of indentation.
         fields: Field -> the variable that holds it.
         certain: Variables that always have a value.
+        lasting: Variables that depend on sender and syslog header only.
         constants: What the source calls by name.
     """
 
@@ -51,6 +56,7 @@ class Expressions:
         self.fields: dict[str, str] = {}
         self.known: dict[Expr, str] = {}
         self.certain: set[str] = set()
+        self.lasting: set[str] = set()
         self.constants: dict[str, Any] = {
             "_iso": iso,
             "_in_seconds": operators.in_seconds,
@@ -99,6 +105,9 @@ class Expressions:
         self.line(f"{atom} = {text}")
         if certain:
             self.certain.add(atom)
+        read = set(_VARIABLE.findall(text))
+        if read and read <= self.lasting:
+            self.lasting.add(atom)
         return atom
 
     def single(self, expr: Expr) -> str:
@@ -120,13 +129,21 @@ class Expressions:
         call = _FORMAT[expr[1][1]].format(inner)
         if call == inner:
             return inner
-        if self.sure(inner):
-            return self.assign(call, True)
-        return self.assign(f"None if {inner} is None else {call}")
+        written = ("fmt", call)  # two fields may share a variable
+        if written not in self.known:
+            sure = self.sure(inner)
+            atom = self.assign(call if sure else f"None if {inner} is None else {call}", sure)
+            if self.depth > 1:
+                return atom
+            self.known[written] = atom
+        return self.known[written]
 
     def first(self, expr: Expr) -> str:
         """The first present value."""
-        atom = self.assign(self.value(expr[1][0]))
+        start = self.value(expr[1][0])
+        if self.sure(start):
+            return start
+        atom = self.assign(start)
         for item in expr[1][1:]:
             self.line(f"if {atom} is None:")
             self.depth += 1
@@ -261,6 +278,8 @@ class Expressions:
         self.line(f"{atom} = {atom} or None")
         if any(self.sure(each) for each in atoms):
             self.certain.add(atom)
+        if all(each in self.lasting or not each.startswith("v") for each in atoms):
+            self.lasting.add(atom)
         return atom
 
     def join(self, expr: Expr) -> str:

@@ -11,7 +11,8 @@ from datto_siem.converters.decoder import Decoder, decoder
 from datto_siem.converters.errors import SchemaMissing
 from datto_siem.converters.fast import Convert, compile_plan
 from datto_siem.converters.interpret import Run
-from datto_siem.converters.lean import compile_lean, documented
+from datto_siem.converters.given import ATTRIBUTES
+from datto_siem.converters.lean import compile_complete, compile_frozen, compile_lean, documented
 from datto_siem.converters.plan.compile import compile_event
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
 from datto_siem.converters.tables.target import target as target_table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from datto_siem.converters.event import Event
+    from datto_siem.converters.event import Event, Header
     from datto_siem.converters.plan.model import EventPlan, Reading
     from datto_siem.converters.tables.model import Tables
 
@@ -31,6 +32,18 @@ _VERSIONS = {"ocsf": ocsf_versions, "ecs": ecs_versions}
 def targets(tables: Tables) -> tuple[str, ...]:
     """Every target's name: those with a table, and `cef`."""
     return (*sorted(tables.targets), CEF)
+
+
+class _Compiled:
+    """What was compiled for one target and version; shared by all its converters."""
+
+    def __init__(self) -> None:
+        self.plans: dict[str, EventPlan] = {}
+        self.fast: dict[str, Convert] = {}
+        self.lean: dict[str, Convert] = {}
+        self.special: dict[Header, Convert] = {}
+        self.frozen: dict[Header, Convert] = {}
+        self.heads: dict[Header, int] = {}
 
 
 class Converter:
@@ -71,9 +84,9 @@ class Converter:
             **{name: field.type for name, field in self.tables.vocabulary.fields.items()},
             "message": "text",
         }
-        self._plans: dict[str, EventPlan] = {}
-        self._fast: dict[str, Convert] = {}
-        self._lean: dict[str, Convert] = {}
+        made = self.decoder.compiled.setdefault((target, version), _Compiled())
+        self._plans, self._fast, self._lean = made.plans, made.fast, made.lean
+        self._special, self._frozen, self._heads = made.special, made.frozen, made.heads
         if target == CEF:
             return
         self.target = target_table(self.tables, target, version)
@@ -95,13 +108,44 @@ class Converter:
 
         For `cef` it is `{"cef": LINE}`.
         """
-        ready = self._lean if event.quick is not None else self._fast
+        if self.name == CEF:
+            return {CEF: self.line(event)}
+        if event.quick is None:
+            ready = self._fast
+        else:
+            special = self._special.get(event.head)
+            if special is not None:
+                return special(event)
+            ready = self._lean
+            self._met(event)
         convert = ready.get(event.reading.id)
         if convert is None:
-            if self.name == CEF:
-                return {CEF: self.line(event)}
             convert = self._compile(event.reading, event.quick is not None)
         return convert(event)
+
+    def _met(self, event: Event) -> None:
+        """Count a header; one met often gets a function of its own."""
+        head, reading = event.head, event.reading
+        count = self._heads.get(head, 0) + 1
+        if count < _OFTEN or not reading.keys:
+            if len(self._heads) < _MOST_HEADS or head in self._heads:
+                self._heads[head] = count
+            return
+        if len(self._special) >= _MOST_SPECIAL:
+            return
+        narrow = documented(reading)
+        known = {
+            name: value
+            for name, path in ATTRIBUTES.items()
+            if path.startswith("head.")
+            if (value := getattr(head, path.removeprefix("head.")))
+        }
+        plan = compile_event(self.tables, self.target, narrow, known)
+        lean = self._lean.get(reading.id) or self._compile(reading, True)
+        self._special[head] = compile_complete(
+            plan, narrow, self.tables.lookups, self._types, lean
+        )
+        self._frozen[head] = compile_frozen(plan, narrow, self.tables.lookups, self._types, lean)
 
     def _compile(self, reading: Reading, plain: bool) -> Convert:
         """The function for one table row, for plain records or for all."""
@@ -142,13 +186,18 @@ class Converter:
             uid: Id assigned at receipt.
             ordinal: Number of the record in its input.
         """
-        return self.dump(self.decoder.decode(line, received, peer, uid, ordinal))
+        event = self.decoder.decode(line, received, peer, uid, ordinal)
+        return self.dump(event)
 
     def dump(self, event: Event) -> bytes:
         """One event as one line of output, without its line feed."""
         if self.name == CEF:
             return self.line(event).encode()
-        return orjson.dumps(self(event), option=_OPTIONS)
+        frozen = self._frozen.get(event.head) if event.quick is not None else None
+        return orjson.dumps(self(event) if frozen is None else frozen(event))
 
 
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATACLASS
+_OFTEN = 32
+"""A header met this often is worth a function of its own (some milliseconds to make)."""
+_MOST_SPECIAL = 128
+_MOST_HEADS = 4096

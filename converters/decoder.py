@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import cef, syslog
 from datto_siem.converters.catalogue import Catalogue
@@ -30,6 +30,9 @@ _MAX_HEADERS = 2048
 class Decoder:
     """Decodes records by one set of tables.
 
+    Attributes:
+        compiled: Where converters keep what they compiled for these tables.
+
     Args:
         tables: The mapping tables; the shipped ones when None.
         switches: Host names and addresses of senders known to be Datto switches; their records
@@ -42,6 +45,7 @@ class Decoder:
         self.catalogue = Catalogue(self.tables)
         self._switches = frozenset(name.lower() for name in switches)
         self._headers: dict[str, tuple[Header, Entry]] = {}
+        self.compiled: dict[tuple[str, str | None], Any] = {}
 
     def decode(
         self,

@@ -143,20 +143,28 @@ class Event:
 
     @property
     def scanned(self) -> Parts:
-        """The pairs, with what was repaired to get them."""
-        if self._parts is None:
-            self._parts = Parts(self.early)
-            self.entry.scan(self, self._parts)
-        return self._parts
+        """The pairs with their places, and what was repaired to get them."""
+        parts = self._begun()
+        parts.locate()
+        return parts
 
     @property
     def parts(self) -> Parts:
         """Pairs, fields and notes, read on first use."""
-        parts = self._parts or self.scanned
+        parts = self._begun()
         if not parts.read:
             parts.read = True
             self.entry.read(self, parts)
         return parts
+
+    def _begun(self) -> Parts:
+        if self._parts is None:
+            self._parts = Parts(self.early)
+            if self.quick is None:
+                self.entry.scan(self, self._parts)
+            else:
+                self._parts.take(self.quick, self.repairs, self)
+        return self._parts
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -230,10 +238,6 @@ class Event:
             self.early = []
         self.early.append(Note(kind, key, offset))
 
-    def note(self, kind: str) -> None:
-        """Add a note about the record as a whole."""
-        self.parts.notes.append(Note(kind, "", 0))
-
     @property
     def early_kinds(self) -> list[str] | None:
         """Like `note_kinds`, of the notes made before fields are read."""
@@ -271,6 +275,7 @@ class Parts:
         time: Event time, or None when no clock of the record is plausible.
         time_text: The text it came from.
         read: Whether fields were read.
+        plain: The event, while the offsets of a plain record are not worked out.
     """
 
     __slots__ = (
@@ -281,6 +286,7 @@ class Parts:
         "notes",
         "offsets",
         "pairs",
+        "plain",
         "read",
         "spare",
         "time",
@@ -300,13 +306,29 @@ class Parts:
         self.time: int | None = None
         self.time_text: str | None = None
         self.read = False
+        self.plain: Event | None = None
+
+    def take(self, quick: dict[str, str], repairs: list[Note] | None, event: Event) -> None:
+        """Take over the pairs of a plain record."""
+        self.extension = dict(quick)
+        self.pairs = list(quick.items())
+        self.notes.extend(repairs or ())
+        self.plain = event
 
     def note(self, kind: str, key: str = "", offset: int = 0) -> None:
         """Add a note."""
         self.notes.append(Note(kind, key, offset))
 
+    def locate(self) -> None:
+        """Work the offsets of a plain record out: nobody needs them while all is well."""
+        if self.plain is not None:
+            whole = Parts(None)
+            self.plain.entry.scan(self.plain, whole)
+            self.offsets, self.plain = whole.offsets, None
+
     def offset_of(self, key: str) -> int:
         """Where a key's first value starts."""
+        self.locate()
         for (name, _), offset in zip(self.pairs, self.offsets, strict=False):
             if name == key:
                 return offset

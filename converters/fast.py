@@ -23,16 +23,24 @@ Convert = Callable[["Event"], dict[str, Any]]
 _ALWAYS = frozenset({"event.time", "received", "processed", "uid", "original", "original_size"})
 
 
-def compile_plan(plan: EventPlan, lookups: Lookups, types: Mapping[str, str]) -> Convert:
+def compile_plan(
+    plan: EventPlan, lookups: Lookups, types: Mapping[str, str], notes: tuple[str, ...] = ()
+) -> Convert:
     """Make the function of one plan.
 
     Args:
         plan: The plan; its `instead` chain is compiled with it.
         lookups: The named tables.
         types: Field name -> vocabulary type.
+        notes: Notes to add to the event's own, because a better plan did not do.
     """
-    instead = compile_plan(plan.instead, lookups, types) if plan.instead is not None else None
-    return Writer(plan, lookups, types).function({"_instead": instead})
+    instead = None
+    if plan.instead is not None:
+        more = (*notes, plan.note) if plan.note else notes
+        instead = compile_plan(plan.instead, lookups, types, more)
+    writer = Writer(plan, lookups, types)
+    writer.notes = notes
+    return writer.function({"_instead": instead})
 
 
 def local(attribute: str) -> str:
@@ -50,6 +58,7 @@ class Writer(Expressions):
         """Take the plan and what its source may call."""
         super().__init__(lookups, types)
         self.plan = plan
+        self.notes: tuple[str, ...] = ()
         self.constants.update(
             {
                 "_gather": leftovers.gather,
@@ -81,8 +90,6 @@ class Writer(Expressions):
         for need in self.plan.needs:
             if self.plan.instead is not None:
                 self.line(f"if {self.value(need)} is None:")
-                if self.plan.note:
-                    self.line(f"    e.note({self.plan.note!r})")
                 self.line("    return _instead(e)")
         self._document()
         self._leftovers()
@@ -109,6 +116,8 @@ class Writer(Expressions):
                 text = f"f({name!r})"
             else:
                 text = local(attribute) + (" or None" if name in given.EMPTY_IS_ABSENT else "")
+            if name == "notes" and self.notes:
+                text = f"({text} or []) + {list(self.notes)!r}"
             atom = self.fields[name] = self.assign(text)
             if name in _ALWAYS or name in plan.sure:
                 self.certain.add(atom)
@@ -122,7 +131,11 @@ class Writer(Expressions):
             for parent in parents:
                 place = place.setdefault(parent, {})
             place[(name, False)] = atom
-        self._object("d", root)
+        self._root(root)
+
+    def _root(self, tree: Mapping[tuple[str, bool], Any]) -> None:
+        """Write the document's object."""
+        self._object("d", tree)
 
     def _object(self, name: str, tree: Mapping[tuple[str, bool], Any]) -> None:
         """Write one object: what is sure as a literal, the rest by tests."""

@@ -26,6 +26,7 @@ class Run:
 
     Attributes:
         plan: The plan that was taken in the end (`instead` followed).
+        notes: Notes that this target adds to the event's own, such as `incomplete`.
         values: Every field's value: given, read from the record, derived.
         written: (step, value) for each path that was written, in order.
         document: The result.
@@ -34,6 +35,7 @@ class Run:
     def __init__(self, plan: EventPlan, event: Event, lookups: Lookups) -> None:
         """Run it."""
         self.values: dict[str, Any] = {}
+        self.notes: list[str] = []
         self.plan = self._choose(plan, event, lookups)
         self.written: list[tuple[Step, Any]] = []
         self.document: dict[str, Any] = {}
@@ -57,18 +59,22 @@ class Run:
 
     def _choose(self, plan: EventPlan, event: Event, lookups: Lookups) -> EventPlan:
         while True:
-            self.values = _values(plan, event, lookups)
+            self.values = _values(plan, event, lookups, self.notes)
             met = all(evaluate(need, self.values, lookups) is not None for need in plan.needs)
             if met or plan.instead is None:
                 return plan
             if plan.note:
-                event.note(plan.note)
+                self.notes.append(plan.note)
             plan = plan.instead
 
 
-def _values(plan: EventPlan, event: Event, lookups: Lookups) -> dict[str, Any]:
+def _values(
+    plan: EventPlan, event: Event, lookups: Lookups, notes: list[str]
+) -> dict[str, Any]:
     values: dict[str, Any] = {name: read(event) for name, read in _READERS.items()}
     values.update(event.fields)
+    if notes:
+        values["notes"] = [*(values["notes"] or ()), *notes]
     for step in plan.derive:
         values[step.into] = evaluate(step.expr, values, lookups)
     return values

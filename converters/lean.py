@@ -8,8 +8,11 @@ the ordinary path, which gives the same document with notes and leftovers.
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from datto_siem.converters import casts, given
 from datto_siem.converters.dialect import QUICK_LIST
@@ -18,13 +21,15 @@ from datto_siem.converters.memo import Memo
 from datto_siem.converters.tables.expression import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from datto_siem.converters.evaluate import Lookups
     from datto_siem.converters.plan.model import Cast, EventPlan, Reading
 
 _MEMO_SIZE = 8192
 _LONGEST = 64
+_SURE_PARTS = frozenset({"all", "name", "ip"})
+"""Parts that a compound cast always gives."""
 _READ: Mapping[str, Callable[[str], Any]] = {
     "mac": casts.mac,
     "ip": casts.ip,
@@ -58,6 +63,38 @@ def documented(reading: Reading) -> Reading:
     return replace(reading, casts=kept)
 
 
+def compile_complete(
+    plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str], lean: Convert
+) -> Convert:
+    """Make the function for plain records of one header that have every documented key.
+
+    Nothing is asked about presence then, and all that the header says is constant.
+
+    Args:
+        plan: A plan made for `documented(reading)` and the header's fields.
+        reading: That reading.
+        lookups: The named tables.
+        types: Field name -> vocabulary type.
+        lean: The function for plain records, for those that lack a key.
+    """
+    writer = _Lean(plan, reading, lookups, types)
+    writer.complete = True
+    return writer.function({"_full": lean})
+
+
+def compile_frozen(
+    plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str], lean: Convert
+) -> Convert:
+    """Like `compile_complete`, for documents that go straight to the JSON writer.
+
+    What never changes is in them as finished JSON, and what changes with sender and syslog header
+    only is remembered as such; so these documents are not for anybody's eyes.
+    """
+    writer = _Frozen(plan, reading, lookups, types)
+    writer.complete = True
+    return writer.function({"_full": lean})
+
+
 def compile_lean(
     plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str], full: Convert
 ) -> Convert:
@@ -81,6 +118,9 @@ class _Lean(Writer):
     ) -> None:
         super().__init__(plan, lookups, types)
         self.reading = reading
+        self.complete = False
+        self.bases: list[str] = []
+        self.lists: dict[str, str] = {}
         self.wanted: set[str] = set()
         filled = [name for cast in reading.casts for _, name in cast.parts]
         self.shared = {name for name in filled if filled.count(name) > 1}
@@ -92,6 +132,8 @@ class _Lean(Writer):
         """The function's text."""
         self.line("x = e.quick")
         self.line("g = x.get")
+        if self.complete:
+            self._all_there()
         self.line("h = e.head")
         self.line("s = e.envelope")
         self._values()
@@ -102,6 +144,15 @@ class _Lean(Writer):
         self._rest()
         self.line("return d")
         return "def convert(e):\n" + "\n".join(self.lines) + "\n"
+
+    def _all_there(self) -> None:
+        """Leave by the other path when a documented key is missing or empty."""
+        single = [cast for cast in self.reading.casts if not cast.key.endswith("*")]
+        count = str(len(single))
+        for cast in self.reading.casts:
+            if cast.key.endswith("*"):
+                count += f" + len({self._list(cast)} or ())"
+        self.line(f"if len(x) != {count} or '' in x.values(): return _full(e)")
 
     def _values(self) -> None:
         wanted = {
@@ -125,14 +176,20 @@ class _Lean(Writer):
                 attribute = "quick"
             if attribute is not None:
                 tail = " or None" if name in given.EMPTY_IS_ABSENT else ""
-                self.fields[name] = self.assign(f"{local(attribute)}{tail}")
+                atom = self.fields[name] = self.assign(f"{local(attribute)}{tail}")
+                if attribute.startswith("envelope.") or attribute == "peer":
+                    self.lasting.add(atom)
+                    self.bases.append(atom)
                 if name in self.plan.sure:
                     self.certain.add(self.fields[name])
 
     def _cast(self, cast: Cast, filled: dict[str, str], times: dict[str, str]) -> None:
         """Read one key; a value that does not fit leaves by the ordinary path."""
         if cast.key.endswith("*"):
-            self._list(cast, filled)
+            filled[cast.parts[0][1]] = self._list(cast)
+            return
+        if self.complete:
+            self._sure_cast(cast, filled, times)
             return
         text = self.assign(f"g({cast.key!r})" + (" or None" if cast.kind == "text" else ""))
         value = text
@@ -151,13 +208,39 @@ class _Lean(Writer):
                 self._both(held, other)
             filled[name] = held
 
-    def _checked(self, cast: Cast, text: str) -> str:
-        self.line(f"if {text}:")
-        self.depth += 1
+    def _sure_cast(self, cast: Cast, filled: dict[str, str], times: dict[str, str]) -> None:
+        """Read one key that is there."""
+        text = self.assign(f"x[{cast.key!r}]", True)
+        self._verify(cast, text)
+        value = text
+        if cast.kind != "text":
+            value = self.assign(self._read(cast.kind, text), True)
+            self.line(f"if {value} is None: return _full(e)")
+        if cast.kind == "time":
+            times[cast.key] = value
+        for part, name in cast.parts:
+            held = value
+            if part and name not in self.wanted and name not in self.shared:
+                continue
+            if part in _SURE_PARTS:
+                held = self.assign(f"{value}[{part!r}]", True)
+            elif part:
+                held = self.assign(f"{value}.get({part!r})")
+            other = filled.get(name)
+            if other is not None:
+                self._both(held, other)
+            filled[name] = held
+
+    def _verify(self, cast: Cast, text: str) -> None:
         if cast.agrees:
             self.line(f"if {text} != h.{cast.agrees.removeprefix('header.')}: return _full(e)")
         if cast.among:
             self.line(f"if {text}.lower() not in {self._words(cast)}: return _full(e)")
+
+    def _checked(self, cast: Cast, text: str) -> str:
+        self.line(f"if {text}:")
+        self.depth += 1
+        self._verify(cast, text)
         value = text
         if cast.kind != "text":
             value = self.name()
@@ -170,6 +253,9 @@ class _Lean(Writer):
 
     def _both(self, held: str, other: str) -> None:
         """Two keys that fill one field must agree."""
+        if self.sure(held) and self.sure(other):
+            self.line(f"if {held} != {other}: return _full(e)")
+            return
         self.line(f"if {held} is None: {held} = {other}")
         self.line(f"elif {other} is not None and {held} != {other}: return _full(e)")
 
@@ -185,20 +271,27 @@ class _Lean(Writer):
             return self.constant(frozenset(key for key, row in rows.items() if column in row))
         return self.constant(frozenset(cast.among))
 
-    def _list(self, cast: Cast, filled: dict[str, str]) -> None:
+    def _list(self, cast: Cast) -> str:
         """Numbered keys; a plain record has at most those below the limit."""
+        known = self.lists.get(cast.key)
+        if known is not None:
+            return known
         keys = self.constant(tuple(f"{cast.key[:-1]}{number}" for number in range(QUICK_LIST)))
         atom = self.assign(f"[x[k] for k in {keys} if k in x and x[k]] or None")
-        self.line(
-            f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))"
-        )
-        filled[cast.parts[0][1]] = atom
+        self.line(f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))")
+        self.lists[cast.key] = atom
+        return atom
 
     def _when(self, times: Mapping[str, str], wanted: set[str]) -> None:
         """The event's time and its text; without one the ordinary path asks other clocks."""
         when, text = self.name(), self.name()
         word = "if"
         for key in self.reading.time:
+            if key in times and self.complete:
+                self.fields["event.time"] = times[key]
+                if "event.time_text" in wanted:
+                    self.fields["event.time_text"] = self.assign(f"x[{key!r}]", True)
+                return
             if key in times:
                 self.line(f"{word} {times[key]} is not None:")
                 self.line(f"    {when} = {times[key]}")
@@ -223,6 +316,8 @@ class _Lean(Writer):
             test = f"x.keys() <= {self.constant(frozenset(used))}"
         if self.plan.leftovers is None:
             return
+        if not self.plan.columns and {cast.key for cast in self.reading.casts} <= self.plan.used:
+            return  # every documented key is shown whole
         self.line(f"if not {test}:")
         self.depth += 1
         self.line("rest = []")
@@ -234,3 +329,90 @@ class _Lean(Writer):
             self.line(f"if {atom} is not None: rest = [r for r in rest if r[0] != {key!r}]")
         self.line("if rest: _place(d, rest, _where)")
         self.depth -= 1
+
+
+class _Frozen(_Lean):
+    """Writes objects that do not change as finished JSON."""
+
+    def _root(self, tree: Mapping[tuple[str, bool], Any]) -> None:
+        self.constants["_fragment"] = _fragment
+        self.constants["_empty"] = _fragment({})
+        kept = self.plan.leftovers[0].split(".")[0] if self.plan.leftovers is not None else ""
+        thawed: dict[tuple[str, bool], Any] = {}
+        lasting: dict[str, Any] = {}
+        twins: dict[str, str] = {}
+        for (key, is_list), child in tree.items():
+            if key == kept or is_list or not isinstance(child, dict):
+                thawed[(key, is_list)] = child
+                continue
+            twin = next((name for (name, _), each in thawed.items() if each == child), None)
+            if twin is not None:
+                twins[key] = twin
+            elif self._all(child, self._is_constant):
+                thawed[(key, False)] = self.constant(_fragment(_plain(child)))
+            elif self._all(child, self._is_lasting):
+                lasting[key] = child
+            else:
+                thawed[(key, False)] = self._inner(child)
+        self._object("d", thawed)
+        for key, child in lasting.items():
+            self._remembered(key, child)
+        for key, twin in twins.items():
+            self.line(f"if {twin!r} in d: d[{key!r}] = d[{twin!r}]")
+
+    def _inner(self, tree: Mapping[tuple[str, bool], Any]) -> dict[tuple[str, bool], Any]:
+        """The same object with constant objects inside it finished."""
+        return {
+            key: self.constant(_fragment(_plain(child)))
+            if isinstance(child, dict) and not key[1] and self._all(child, self._is_constant)
+            else child
+            for key, child in tree.items()
+        }
+
+    def _remembered(self, key: str, tree: Mapping[tuple[str, bool], Any]) -> None:
+        """An object of sender and syslog header, written once for each of them."""
+        atoms = sorted(self.bases)
+        memory = self.constant({})
+        whole, one = self.name(), self.name()
+        self.line(f"{whole} = ({', '.join(atoms)},)")
+        self.line(f"{one} = {memory}.get({whole})")
+        self.line(f"if {one} is None:")
+        self.depth += 1
+        inner = self.name()
+        self._object(inner, tree)
+        self.line(f"{one} = _fragment({inner}) if {inner} else _empty")
+        self.line(f"if len({memory}) > {_MEMO_SIZE}: {memory}.clear()")
+        self.line(f"{memory}[{whole}] = {one}")
+        self.depth -= 1
+        self.line(f"if {one} is not _empty: d[{key!r}] = {one}")
+
+    def _all(self, tree: Any, test: Callable[[str], bool]) -> bool:
+        return all(test(atom) for atom in _leaves(tree))
+
+    def _is_constant(self, atom: str) -> bool:
+        return not atom.startswith(("v", "_"))
+
+    def _is_lasting(self, atom: str) -> bool:
+        return atom in self.lasting or self._is_constant(atom)
+
+
+def _leaves(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for child in tree.values():
+            yield from _leaves(child)
+    else:
+        yield tree
+
+
+def _plain(tree: Any) -> Any:
+    """A constant object's value, from the literals of its source."""
+    if not isinstance(tree, dict):
+        return ast.literal_eval(tree)
+    return {
+        key: [_plain(child)] if is_list else _plain(child)
+        for (key, is_list), child in tree.items()
+    }
+
+
+def _fragment(value: object) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value))

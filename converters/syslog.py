@@ -18,7 +18,7 @@ Decisions:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datto_siem.converters import times
@@ -75,6 +75,8 @@ class Envelope:
         pid: Process id.
         msgid: Message id of RFC 5424.
         structured_data: Structured data of RFC 5424 as written.
+        facility: PRI / 8.
+        severity: PRI % 8; 0 is worst.
     """
 
     format: str = ""
@@ -85,16 +87,14 @@ class Envelope:
     pid: str | None = None
     msgid: str | None = None
     structured_data: str | None = None
+    facility: int | None = field(default=None, init=False)
+    severity: int | None = field(default=None, init=False)
 
-    @property
-    def facility(self) -> int | None:
-        """PRI / 8."""
-        return None if self.priority is None else self.priority >> 3
-
-    @property
-    def severity(self) -> int | None:
-        """PRI % 8; 0 is worst."""
-        return None if self.priority is None else self.priority & 7
+    def __post_init__(self) -> None:
+        """Take PRI apart once: an envelope is remembered and read many times."""
+        if self.priority is not None:
+            object.__setattr__(self, "facility", self.priority >> 3)
+            object.__setattr__(self, "severity", self.priority & 7)
 
     def time(self, received: int) -> int | None:
         """Epoch milliseconds of `time_text`, the year taken from `received` when it has none."""

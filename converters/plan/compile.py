@@ -28,19 +28,22 @@ _ALWAYS = ("event.time", "received", "processed", "uid", "original", "original_s
 _HEADER = ("header.cef_version", "header.vendor", "header.product", "header.class_id")
 
 
-def compile_event(tables: Tables, target: Target, reading: Reading) -> EventPlan:
+def compile_event(
+    tables: Tables, target: Target, reading: Reading, constants: Mapping[str, Any] | None = None
+) -> EventPlan:
     """The plan of one event.
 
     Args:
         tables: All tables.
         target: The target's table for the wanted schema version.
         reading: How the event is read.
+        constants: Given fields known beforehand, such as those of one header.
 
     Returns:
         The plan; its `instead` chain covers activity variants with `when` and records that lack
         what the schema requires.
     """
-    return EventCompiler(tables, target, reading).plan(reading.activity)
+    return EventCompiler(tables, target, reading, constants).plan(reading.activity)
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,15 @@ class Stacked:
 class EventCompiler:
     """Makes the plans of one event for one target."""
 
-    def __init__(self, tables: Tables, target: Target, reading: Reading) -> None:
+    def __init__(
+        self,
+        tables: Tables,
+        target: Target,
+        reading: Reading,
+        constants: Mapping[str, Any] | None = None,
+    ) -> None:
         """Pick the schema's rules."""
+        self.constants = constants or {}
         self.tables = tables
         self.target = target
         self.reading = reading
@@ -210,6 +220,7 @@ class EventCompiler:
         vocabulary = self.tables.vocabulary
         constants: dict[str, Any] = {
             **dict(self.reading.constants),
+            **self.constants,
             "event.activity": activity,
             "tables.version": self.tables.version,
             "target.version": self.target.version,

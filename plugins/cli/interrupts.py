@@ -21,27 +21,24 @@ class Terminated(KeyboardInterrupt):
 @contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM end the block as an interrupt does."""
-    with _handling(signal.SIGTERM, _terminate):
-        yield
-
-
-@contextmanager
-def ignored() -> Iterator[None]:
-    """Start processes inside the block: they leave interrupts to this one."""
-    with _handling(signal.SIGINT, signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def _handling(number: signal.Signals, handler: signal._HANDLER) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(number, handler)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold interrupts back; processes and threads started inside never get any."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.check import folder
+from datto_siem.converters.tables.files import FOLDERS, SINGLE
 from datto_siem.converters.tables.load import load
 from datto_siem.converters.tables.nodes import parse
 from datto_siem.plugins.cli import checkout, sample_line
@@ -67,7 +68,7 @@ def create(new: NewEvent, overlay: Path | None) -> list[str]:
     if not top.is_dir():
         raise Failure(f"{overlay} is not a directory", "make it first: mkdir")
     home = top / "mappings" if overlay is None else top
-    tables = load(overlay if overlay is not None and (home / "sources").is_dir() else None)
+    tables = load(overlay if overlay is not None and _has_tables(overlay) else None)
     source = _source(tables, new)
     keys = list(_common(source) if new.keys is None else new.keys)
     _refuse(tables, source, new, keys)
@@ -86,6 +87,15 @@ def create(new: NewEvent, overlay: Path | None) -> list[str]:
         "next:",
         *_steps(new, unknown, path, sample, overlay),
     ]
+
+
+def _has_tables(overlay: Path) -> bool:
+    """Whether there is any table yet; a first one may be ours to make."""
+    return any(
+        path.is_file()
+        for pattern in (*SINGLE, *(f"{folder}/*.yaml" for folder in FOLDERS))
+        for path in overlay.glob(pattern)
+    )
 
 
 def _steps(

@@ -72,10 +72,10 @@ class FileOutput:
             Failure: There is no such directory, or it cannot be written.
         """
         self.name = escaped(path)
-        self._final = Path(os.path.realpath(path))  # a link stays a link
         self._part: Path | None = None
         self._straight = False
         try:
+            self._final = Path(os.path.realpath(path))  # a link stays a link
             self._file = self._open()
         except (OSError, ValueError) as error:
             raise self._failure(error) from error

@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from datto_siem.plugins.cli.failure import Failure, os_failure
 from datto_siem.plugins.cli.shown import escaped
@@ -18,6 +18,7 @@ from datto_siem.plugins.cli.unpacking import MAGIC, Broken, Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from io import BufferedReader
 
 STDIN = "-"
 BLOCK = 1 << 18
@@ -104,8 +105,8 @@ class Source:
             raise os_failure(f"cannot read {self.name}", error) from error
 
     def _drain(self, stream: BinaryIO) -> Iterator[bytes]:
-        read = getattr(stream, "read1", stream.read)  # what is there now: a pipe may be slow
-        while block := read(BLOCK):
+        buffered = cast("BufferedReader", stream)
+        while block := buffered.read1(BLOCK):  # what is there now: a pipe may be slow
             self.consumed += len(block)
             yield block
 

@@ -119,10 +119,9 @@ def results(
     )
     waiting: deque[Future[tuple[bytes, Tally]]] = deque()
     try:
-        with interrupts.ignored():  # the processes inherit that
-            pool.submit(_ready)
         for batch in batches:
-            waiting.append(pool.submit(_do, batch))
+            with interrupts.held():  # a process may be started, which is not to be interrupted
+                waiting.append(pool.submit(_do, batch))
             while waiting and (len(waiting) > 2 * workers + 1 or waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
@@ -141,10 +140,6 @@ def _start(settings: Settings) -> None:
     """Prepare a worker process."""
     global _worker
     _worker = settings.worker()
-
-
-def _ready() -> None:
-    """Nothing: submitting it starts the processes."""
 
 
 def _do(batch: Batch) -> tuple[bytes, Tally]:

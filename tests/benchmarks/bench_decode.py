@@ -43,9 +43,13 @@ def records(count: int, varied: bool) -> list[bytes]:
     return (sample * (count // len(sample) + 1))[:count]
 
 
+def keep(_: object) -> None:
+    """Take a value, so that asking for it is no idle expression."""
+
+
 def ours_decode(raws: list[bytes], _: list[str]) -> None:
     for raw in raws:
-        decode(raw, received=RECEIVED)
+        keep(decode(raw, received=RECEIVED).fields)  # reading is put off until somebody asks
 
 
 def ours_encode(raws: list[bytes], _: list[str]) -> None:
@@ -126,10 +130,13 @@ def main() -> None:
     texts = [raw.decode() for raw in raws]
     mean = sum(map(len, raws)) / len(raws)
     print(f"{len(raws)} records, {mean:.0f} bytes each, Python {sys.version.split()[0]}")
-    work: dict[str, Work] = {"decode": ours_decode, 'Converter("ecs").encode': ours_encode}
+    work: dict[str, Work] = {
+        "decode, with its fields": ours_decode,
+        'Converter("ecs").encode': ours_encode,
+    }
     work.update(peers())
     found = best(work, raws, texts, options.rounds)
-    base = found["decode"]
+    base = found["decode, with its fields"]
     print(f"{'':28}{'events/s':>12}{'us/event':>10}{'decode is x times as fast':>28}")
     for name, seconds in found.items():
         rate = len(raws) / seconds

@@ -267,6 +267,14 @@ def test_a_broken_header_is_noted_and_read_as_far_as_it_goes(name: str, kind: st
     assert kind in {note.kind for note in event.notes}
 
 
+def test_an_equals_sign_in_the_severity_does_not_shorten_the_header() -> None:
+    line = "CEF:0|Datto|AccessPoint|7.1.0|wifi|probe|a/b=c|rt=1795514300412"
+    event = decode(line, received=RECEIVED)
+    assert event.header is not None
+    assert event.header.severity == "a/b=c"
+    assert "header_short" not in {note.kind for note in event.notes}
+
+
 def test_the_caps_are_noted() -> None:
     event = decode(LONG["ten_thousand_keys"], received=RECEIVED)
     assert "too_many_pairs" in {note.kind for note in event.notes}

@@ -83,9 +83,12 @@ class Draft:
         """
         texts: dict[str, set[str]] = {}
         unsure = {pair.key for pair in self.pairs if not pair.sure}
-        for before, pair in zip(self.pairs, self.pairs[1:], strict=False):
-            if self.free(before) and pair.misfit:
-                unsure |= {before.key, pair.key}  # `Guest x=1`: one SSID, or an SSID and a pair
+        swallowing: str | None = None  # the free text that may go on: `Guest x=1 y=2`
+        for pair in self.pairs:
+            if swallowing is not None and pair.misfit:
+                unsure |= {swallowing, pair.key}
+            else:
+                swallowing = pair.key if self.free(pair) else None
         for pair in self._whole():
             if not pair.forged:
                 texts.setdefault(pair.key, set()).add(unescape(self.written(pair)).rstrip(" "))
@@ -103,6 +106,8 @@ class Draft:
         for count in range(1, len(self.pairs)):
             head = replace(self, pairs=self.pairs[:count], suffix="", cut=None)
             following = self.pairs[count]
+            if following.glued:
+                continue  # one value with the pair before it until the next key shows its end
             # A value is known to be whole when the next key follows it before the cut; after a
             # stranger's text, or with a colon, only a whole value makes a key.
             strict = following.sep == ":" or self.free(self.pairs[count - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from corpus import values
@@ -69,7 +70,7 @@ def duplicate_same(draft: Draft, rng: Random) -> bool:
     if not draft.pairs:
         return False
     pair = rng.choice(draft.pairs)
-    draft.pairs.append(Pair(pair.key, pair.text, pair.sep))
+    draft.pairs.append(replace(pair))
     return True
 
 

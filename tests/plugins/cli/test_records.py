@@ -205,22 +205,21 @@ def test_closed_standard_input_is_told(monkeypatch):
         Source("-")
 
 
-def test_a_read_error_half_way_is_told_with_its_file(cli, tmp_path, monkeypatch):
+def test_a_read_error_half_way_is_told_after_the_lines_before_it(monkeypatch):
     class Failing:
-        def __init__(self):
-            self.left = [LINE * 2]
+        left = (LINE * 2, OSError(5, "Input/output error"))
 
         def read1(self, size):
-            if self.left:
-                return self.left.pop()
-            raise OSError(5, "Input/output error")
+            first, *self.left = self.left
+            if isinstance(first, OSError):
+                raise first
+            return first
 
     class Stdin:
         buffer = Failing()
 
-    source = Source("-")
     monkeypatch.setattr(sys, "stdin", Stdin)
-    batches = source.lines()
-    assert len(next(batches)) == 2
+    batches = Source("-").lines()
+    assert [number for number, _ in next(batches)] == [1, 2]
     with pytest.raises(Failure, match="cannot read standard input: Input/output error"):
         next(batches)

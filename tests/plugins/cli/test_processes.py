@@ -1,0 +1,171 @@
+"""What only a process of its own shows: pipes, signals, workers, the way it is started."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from datto_siem.plugins.cli import work
+
+AT = ("--received-at", "2026-11-24T10:00:00Z")
+COMMAND = (sys.executable, "-m", "datto_siem.plugins.cli")
+LINE = b"CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300412 smac=02:00:5E:10:00:03\n"
+
+
+def start(*args, **rest):
+    return subprocess.Popen(
+        [*COMMAND, *args],
+        stdin=subprocess.PIPE,
+        stdout=rest.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        **rest,
+    )
+
+
+@pytest.mark.parametrize("workers", ["2", "3"])
+def test_workers_give_the_same_bytes_as_one(cli, tmp_path, traffic, workers):
+    content = traffic * 2  # several blocks
+    (tmp_path / "a.log").write_bytes(content[: len(content) // 3])
+    (tmp_path / "b.log").write_bytes(content[len(content) // 3 :])
+    args = ("convert", "--to", "ocsf", *AT, tmp_path / "a.log", tmp_path / "b.log")
+    one = cli(*args)
+    many = cli(*args, "--workers", workers)
+    assert many.code == 0
+    assert many.out == one.out
+    assert many.err.partition(";")[0] == one.err.partition(";")[0]
+
+
+def test_few_batches_are_held_at_a_time(monkeypatch):
+    taken = given = most = 0
+    settings = work.Settings("cef")
+
+    def batches():
+        nonlocal taken
+        for number in range(40):
+            taken += 1
+            yield work.Batch([LINE.strip()], number, 0)
+
+    for _ in work.results(batches(), settings, settings.worker(), 2):
+        most = max(most, taken - given)
+        given += 1
+        time.sleep(0.002)
+    assert given == 40
+    assert most <= 2 * 2 + 2
+
+
+def test_a_dead_worker_is_told_and_leaves_no_output(cli, tmp_path, traffic, monkeypatch):
+    real = work.results
+
+    def results(*args):
+        for number, result in enumerate(real(*args)):
+            if number == 0:
+                for child in multiprocessing.active_children():
+                    os.kill(child.pid, signal.SIGKILL)
+                time.sleep(0.2)
+            yield result
+
+    monkeypatch.setattr("datto_siem.plugins.cli.convert.results", results)
+    (tmp_path / "a.log").write_bytes(traffic * 20)
+    done = cli("convert", "--to", "ecs", "--workers", 2, "-o", tmp_path / "out", tmp_path / "a.log")
+    assert done.code == 2
+    assert "a worker process died: memory may have run out" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
+
+
+def test_a_reader_that_goes_away_ends_it_quietly():
+    process = start("convert", "--to", "ecs")
+    process.stdin.write(LINE)
+    process.stdin.flush()
+    assert process.stdout.readline().startswith(b"{")
+    process.stdout.close()
+    for _ in range(50):
+        try:
+            process.stdin.write(LINE * 1000)
+            process.stdin.flush()
+        except BrokenPipeError:
+            break
+    _, err = finish(process)
+    assert process.returncode == 141
+    assert err == b""
+
+
+def finish(process):
+    try:
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    process.stdin = None
+    err = process.stderr.read()
+    process.wait(20)
+    process.stderr.close()
+    if process.stdout and not process.stdout.closed:
+        process.stdout.close()
+    return None, err
+
+
+def test_records_come_out_while_input_is_still_open():
+    process = start("convert", "--to", "cef")
+    for _ in range(2):
+        process.stdin.write(LINE)
+        process.stdin.flush()
+        assert process.stdout.readline().startswith(b"CEF:0|Datto|")
+    finish(process)
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has it")
+@pytest.mark.parametrize("command", ["convert", "explain"])
+def test_a_full_standard_output_is_told(command):
+    with Path("/dev/full").open("wb") as full:
+        process = start(command, "--to", "ecs", stdout=full)
+        _, err = process.communicate(LINE, 20)
+    assert process.returncode == 2
+    assert err == (
+        b"datto-siem: cannot write standard output: No space left on device:"
+        b" what is there is not whole; free space there and run it again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, b"interrupted"), (signal.SIGTERM, 143, b"terminated")],
+)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_signal_leaves_nothing_behind(tmp_path, number, code, word, workers):
+    out = tmp_path / "out"
+    process = start(
+        "convert", "--to", "ecs", "--workers", workers, "-o", str(out), start_new_session=True
+    )
+    process.stdin.write(LINE * 3000)
+    process.stdin.flush()
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)  # records are being converted, or input is waited for
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    _, err = finish(process)
+    assert process.returncode == code
+    assert err == b"datto-siem: %s: %s was not written; run it again\n" % (word, bytes(out))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_module_runs_as_the_console_script_does():
+    done = subprocess.run([*COMMAND, "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"datto-siem ")
+
+
+def test_help_into_a_closed_pipe_is_quiet():
+    read, write = os.pipe()
+    os.close(read)
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    process = start("convert", "--help", stdout=write, env=buffered)
+    os.close(write)
+    _, err = process.communicate(b"", 20)
+    assert (process.returncode, err) == (141, b"")
