@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from datto_siem.converters import cef
 from datto_siem.converters.decoder import Decoder, decoder
 from datto_siem.converters.errors import SchemaMissing
 from datto_siem.converters.fast import Convert, compile_plan
-from datto_siem.converters.interpret import Run
 from datto_siem.converters.given import ATTRIBUTES
+from datto_siem.converters.interpret import Run
 from datto_siem.converters.lean import compile_complete, compile_frozen, compile_lean, documented
+from datto_siem.converters.output import dump
 from datto_siem.converters.plan.compile import compile_event
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
 from datto_siem.converters.tables.target import target as target_table
@@ -84,7 +83,7 @@ class Converter:
             **{name: field.type for name, field in self.tables.vocabulary.fields.items()},
             "message": "text",
         }
-        made = self.decoder.compiled.setdefault((target, version), _Compiled())
+        made: _Compiled = self.decoder.compiled.setdefault((target, version), _Compiled())
         self._plans, self._fast, self._lean = made.plans, made.fast, made.lean
         self._special, self._frozen, self._heads = made.special, made.frozen, made.heads
         if target == CEF:
@@ -142,9 +141,7 @@ class Converter:
         }
         plan = compile_event(self.tables, self.target, narrow, known)
         lean = self._lean.get(reading.id) or self._compile(reading, True)
-        self._special[head] = compile_complete(
-            plan, narrow, self.tables.lookups, self._types, lean
-        )
+        self._special[head] = compile_complete(plan, narrow, self.tables.lookups, self._types, lean)
         self._frozen[head] = compile_frozen(plan, narrow, self.tables.lookups, self._types, lean)
 
     def _compile(self, reading: Reading, plain: bool) -> Convert:
@@ -194,7 +191,7 @@ class Converter:
         if self.name == CEF:
             return self.line(event).encode()
         frozen = self._frozen.get(event.head) if event.quick is not None else None
-        return orjson.dumps(self(event) if frozen is None else frozen(event))
+        return dump(self(event) if frozen is None else frozen(event))
 
 
 _OFTEN = 32

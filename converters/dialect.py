@@ -186,15 +186,16 @@ class Dialect:
             repairs: Receives a note for a glued pair, which the vendor's own example has.
         """
         body = text[start:]
-        if "\\" in body or not body.isprintable():
-            return None
-        if not self.colon:
-            # a strict `k=v k=v` is two splits; anything looser is read word by word
+        if not self.colon and body.isascii() and "= " not in body:
+            # a strict `k=v k=v` is two splits; control characters and backslashes spoil the pattern
             words = body.replace(" ", "=").split("=")
             count = len(words) // 2
-            if body.encode().translate(None, _NO_SEPARATOR) == _ALTERNATING[: 2 * count - 1]:
+            if body.encode().translate(None, _ORDINARY) == _ALTERNATING[: 2 * count - 1]:
                 found = dict(zip(words[::2], words[1::2]))  # noqa: B905  alternating: both equal
-                return found if len(found) == count and self.plain.issuperset(found) else None
+                plain = len(found) == count and self.plain.issuperset(found) and words[-1]
+                return found if plain else None
+        if "\\" in body or not body.isprintable():
+            return None
         return self._by_word(body, start, repairs)
 
     def _by_word(self, body: str, start: int, repairs: list[Note]) -> dict[str, str] | None:
@@ -205,8 +206,8 @@ class Dialect:
         for token in body.split(" "):
             key, equals, value = token.partition("=")
             if equals:
-                if key not in plain:
-                    return None
+                if key not in plain or not (value or colon):
+                    return None  # only a dialect with colon pairs has empty values: hidden SSIDs
                 if "=" in value:
                     other, value, right = self._glued(key, value)
                     if not other or other in found or f" {other}=" in body:
@@ -264,7 +265,7 @@ def _numbered(key: str) -> bool:
     return key[key.rindex(".") + 1 :].isdigit() and key.count(".") == 1 and key.isascii()
 
 
-_NO_SEPARATOR = bytes(code for code in range(256) if code not in b"= ")
+_ORDINARY = bytes(code for code in range(33, 127) if code not in b"=\\")
 _ALTERNATING = b"= " * (MAX_PAIRS + 1)
 _FAR = (
     4_102_444_800_000  # 2100: a boundary test asks for a time's form, not whether it is plausible

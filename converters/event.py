@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datto_siem.converters.catalogue import Entry
+    from datto_siem.converters.dialect import Dialect
     from datto_siem.converters.plan.model import Reading
 
 NOTES: Mapping[str, str] = {
@@ -87,6 +88,7 @@ class Event:
         body: Body of a record that is not CEF.
         prefix: Text before the CEF header.
         begins: Where the extension begins in `text`.
+        calm: Set by a conversion that found nothing to note in a plain record.
         ordinal: Number of the record in its input.
         quick: Wire key -> text, when the record is a plain run of documented pairs; else None.
         repairs: What had to be repaired to get `quick`.
@@ -98,6 +100,7 @@ class Event:
         "_parts",
         "begins",
         "body",
+        "calm",
         "early",
         "entry",
         "fault",
@@ -128,6 +131,7 @@ class Event:
         self.repairs: list[Note] | None = None
         self.prefix = ""
         self.begins = 0
+        self.calm = False
         self.ordinal = 0
         self.peer: str | None = None
         self.uid_given: str | None = None
@@ -239,6 +243,13 @@ class Event:
         self.early.append(Note(kind, key, offset))
 
     @property
+    def noted(self) -> bool:
+        """Whether there is any note; cheap after a conversion."""
+        if self.calm:
+            return bool(self.early or self.repairs)
+        return bool(self.notes)
+
+    @property
     def early_kinds(self) -> list[str] | None:
         """Like `note_kinds`, of the notes made before fields are read."""
         notes = (self.early or []) + (self.repairs or [])
@@ -275,7 +286,7 @@ class Parts:
         time: Event time, or None when no clock of the record is plausible.
         time_text: The text it came from.
         read: Whether fields were read.
-        plain: The event, while the offsets of a plain record are not worked out.
+        plain: What is needed to work the offsets of a plain record out, until that is done.
     """
 
     __slots__ = (
@@ -306,14 +317,14 @@ class Parts:
         self.time: int | None = None
         self.time_text: str | None = None
         self.read = False
-        self.plain: Event | None = None
+        self.plain: tuple[Dialect, str, int] | None = None
 
     def take(self, quick: dict[str, str], repairs: list[Note] | None, event: Event) -> None:
         """Take over the pairs of a plain record."""
         self.extension = dict(quick)
         self.pairs = list(quick.items())
         self.notes.extend(repairs or ())
-        self.plain = event
+        self.plain = (event.entry.dialect, event.text, event.begins)  # no cycle for the collector
 
     def note(self, kind: str, key: str = "", offset: int = 0) -> None:
         """Add a note."""
@@ -322,8 +333,9 @@ class Parts:
     def locate(self) -> None:
         """Work the offsets of a plain record out: nobody needs them while all is well."""
         if self.plain is not None:
+            dialect, text, begins = self.plain
             whole = Parts(None)
-            self.plain.entry.scan(self.plain, whole)
+            dialect.scan(text, begins, whole)
             self.offsets, self.plain = whole.offsets, None
 
     def offset_of(self, key: str) -> int:

@@ -88,8 +88,9 @@ class Writer(Expressions):
         self._fields()
         self._derive()
         for need in self.plan.needs:
-            if self.plan.instead is not None:
-                self.line(f"if {self.value(need)} is None:")
+            atom = self.value(need)
+            if self.plan.instead is not None and not self.sure(atom):
+                self.line(f"if {atom} is None:")
                 self.line("    return _instead(e)")
         self._document()
         self._leftovers()

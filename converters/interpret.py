@@ -68,9 +68,7 @@ class Run:
             plan = plan.instead
 
 
-def _values(
-    plan: EventPlan, event: Event, lookups: Lookups, notes: list[str]
-) -> dict[str, Any]:
+def _values(plan: EventPlan, event: Event, lookups: Lookups, notes: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {name: read(event) for name, read in _READERS.items()}
     values.update(event.fields)
     if notes:

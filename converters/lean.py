@@ -18,6 +18,7 @@ from datto_siem.converters import casts, given
 from datto_siem.converters.dialect import QUICK_LIST
 from datto_siem.converters.fast import Convert, Writer, local
 from datto_siem.converters.memo import Memo
+from datto_siem.converters.output import dump
 from datto_siem.converters.tables.expression import names
 
 if TYPE_CHECKING:
@@ -139,9 +140,12 @@ class _Lean(Writer):
         self._values()
         self._derive()
         for need in self.plan.needs:
-            self.line(f"if {self.value(need)} is None: return _full(e)")
+            atom = self.value(need)
+            if not self.sure(atom):
+                self.line(f"if {atom} is None: return _full(e)")
         self._document()
         self._rest()
+        self.line("e.calm = True")
         self.line("return d")
         return "def convert(e):\n" + "\n".join(self.lines) + "\n"
 
@@ -152,7 +156,9 @@ class _Lean(Writer):
         for cast in self.reading.casts:
             if cast.key.endswith("*"):
                 count += f" + len({self._list(cast)} or ())"
-        self.line(f"if len(x) != {count} or '' in x.values(): return _full(e)")
+        colon = any(cast.colon for cast in self.reading.casts)  # else no value is empty
+        empty = " or '' in x.values()" if colon else ""
+        self.line(f"if len(x) != {count}{empty}: return _full(e)")
 
     def _values(self) -> None:
         wanted = {
@@ -278,7 +284,9 @@ class _Lean(Writer):
             return known
         keys = self.constant(tuple(f"{cast.key[:-1]}{number}" for number in range(QUICK_LIST)))
         atom = self.assign(f"[x[k] for k in {keys} if k in x and x[k]] or None")
-        self.line(f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))")
+        self.line(
+            f"if {atom} is not None and len({atom}) > 1: {atom} = list(dict.fromkeys({atom}))"
+        )
         self.lists[cast.key] = atom
         return atom
 
@@ -409,10 +417,9 @@ def _plain(tree: Any) -> Any:
     if not isinstance(tree, dict):
         return ast.literal_eval(tree)
     return {
-        key: [_plain(child)] if is_list else _plain(child)
-        for (key, is_list), child in tree.items()
+        key: [_plain(child)] if is_list else _plain(child) for (key, is_list), child in tree.items()
     }
 
 
 def _fragment(value: object) -> orjson.Fragment:
-    return orjson.Fragment(orjson.dumps(value))
+    return orjson.Fragment(dump(value))

@@ -6,7 +6,8 @@ across records, products and runs; without the key nobody can go back or try nam
 
 What is replaced:
     Every value of a key that a source table flags `personal`, in any source and any spelling of
-    the key's case, typed or not, also in the part of an oversized record that is not taken apart.
+    the key's case, typed or not, also where the pair was read as part of another value (a cut
+    MAC, a forged pair) or stands in the part of an oversized record that is not taken apart.
     The same MAC or mail address anywhere else in the record, in any spelling; the same host name
     in other values that strangers choose and in undocumented ones. The seven header fields
     and keys are the device's own words and stay.
@@ -24,7 +25,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters.casts import email
-from datto_siem.converters.cef import BLANKS, is_key, unescape
+from datto_siem.converters.cef import BLANKS, unescape
 from datto_siem.converters.decoder import Decoder
 from datto_siem.converters.memo import Memo
 from datto_siem.converters.scalars import mac
@@ -71,22 +72,30 @@ class Pseudonymizer:
         self._key = key
         self._decoder = Decoder(tables)
         self._kinds: dict[str, str] = {}
-        self._shared: set[str] = set()
+        self._fixed: set[str] = set()
+        colons: set[str] = set()
         for source in tables.sources.values():
             rules = [*source.keys.values()]
             for event in source.events.values():
                 rules += [rule for rule in event.overrides.values() if rule is not None]
             self._kinds.update((rule.key.lower(), rule.cast) for rule in rules if rule.personal)
-            self._shared.update(rule.key for rule in rules if not rule.free)
+            self._fixed.update(rule.key for rule in rules if not rule.free)
+            colons.update(rule.key for rule in rules if rule.colon)
+        personal = "|".join(map(re.escape, sorted(self._kinds)))
+        others = "|".join(map(re.escape, sorted(colons)))
+        self._pair = re.compile(f"({personal})[=:]", re.IGNORECASE)
+        self._stop = re.compile(
+            rf"\s[A-Za-z0-9_.,\[\]-]{{1,256}}=|\s(?:{others}):|(?:{personal})[=:]", re.IGNORECASE
+        )
         self._known: Memo[tuple[str, str], str] = Memo(self._made, 8_192)
 
     def line(self, raw: bytes) -> bytes:
         """One record with its personal values replaced; one that is not CEF as it is."""
         event = self._decoder.decode(raw, _ANY_TIME)
-        if event.header is None:
+        if event.header is None or not self._kinds:
             return raw
         spans = [span for span in _spans(event) if span.start < span.end]
-        own = sorted(self._personal(event, spans), key=lambda span: span.start)
+        own = list(self._personal(event, spans))
         if not own:
             return raw
         text = raw.decode("utf-8", "surrogateescape")
@@ -130,26 +139,22 @@ class Pseudonymizer:
         return hmac.new(self._key, content, hashlib.sha256).hexdigest()
 
     def _personal(self, event: Event, spans: list[_Span]) -> Iterator[_Span]:
+        """The values to replace, in order."""
         for span in spans:
-            if span.key in ("_rest", "_text"):
-                yield from self._loose(event.text, span)
-            elif span.key.lower() in self._kinds:
+            if span.key.lower() in self._kinds:
                 yield span
+            else:
+                yield from self._inside(event.text, span)
 
-    def _loose(self, text: str, span: _Span) -> Iterator[_Span]:
-        """Personal pairs in a stretch that was not taken apart: rather too much than too little."""
-        at, key, begins = span.start, "", 0
-        for token in text[span.start : span.end].split(" "):
-            word = re.match(r"[^=:]{1,256}(?=[=:])", token)
-            name = word[0] if word else ""
-            if name.lower() in self._kinds or (name and token[len(name)] == "=" and is_key(name)):
-                if key:
-                    yield _Span(key, begins, at - 1)
-                key = name if name.lower() in self._kinds else ""
-                begins = at + len(name) + 1
-            at += len(token) + 1
-        if key:
-            yield _Span(key, begins, span.end)
+    def _inside(self, text: str, span: _Span) -> Iterator[_Span]:
+        """Personal pairs that were read as part of another value, cut ones among them."""
+        match = self._pair.search(text, span.start, span.end)
+        while match is not None:
+            start = match.end()
+            stop = self._stop.search(text, start, span.end)
+            end = stop.start() if stop is not None else span.end
+            yield _Span(match[1], start, start + len(text[start:end].rstrip(BLANKS)))
+            match = self._pair.search(text, end, span.end)
 
     def _replacements(
         self, event: Event, spans: list[_Span], own: list[_Span]
@@ -179,6 +184,10 @@ class Pseudonymizer:
         found += self._echoes(event, spans, words)
         return sorted(found, key=lambda each: (each[0], -each[1]))
 
+    def _is_fixed(self, key: str) -> bool:
+        """Whether a key's value is the device's own word."""
+        return key in self._fixed or f"{key.rpartition('.')[0]}.*" in self._fixed
+
     def _echoes(
         self, event: Event, spans: list[_Span], words: dict[str, tuple[str, bool]]
     ) -> Iterator[tuple[int, int, str]]:
@@ -187,7 +196,7 @@ class Pseudonymizer:
         if len(low) != len(event.text):  # a letter that grows in lower case would shift all places
             low = event.text
         everywhere = [(0, len(event.prefix)), *((span.start, span.end) for span in spans)]
-        chosen = [(span.start, span.end) for span in spans if span.key not in self._shared]
+        chosen = [(span.start, span.end) for span in spans if not self._is_fixed(span.key)]
         for word, (new, address) in words.items():
             for start, end in everywhere if address else chosen:
                 if len(word) < _SHORTEST_WORD and end - start > len(word):

@@ -106,9 +106,21 @@ class EventCompiler:
         return plan if plan is not None else self._variant(activity, Layer(activity, (), {}), None)
 
     def layers(self, activity: str) -> tuple[Layer, ...]:
-        """The activity's variants in this version, or the starred row that covers all others."""
+        """The activity's variants in this version, or the starred row that covers all others.
+
+        A variant whose `when` the event can never fill is none of its variants.
+        """
         activities = self.target.activities
-        return activities.get(activity) or activities.get("*") or ()
+        found = activities.get(activity) or activities.get("*") or ()
+        if all(layer.when is None for layer in found):
+            return found
+        simplify = self._simplifier(activity)
+        self._derive(activity, simplify)
+        return tuple(
+            layer
+            for layer in found
+            if layer.when is None or simplify(parse(layer.when, self.faults)) != ABSENT
+        )
 
     def stacks(self) -> Iterator[Stacked]:
         """Every variant that a record of the event may be written as."""

@@ -30,9 +30,9 @@ class Tally:
     text: int = 0
 
     def count(self, event: Event) -> None:
-        """Count one record, after its document was made (which may add a note)."""
+        """Count one record, after its document was made (`noted` is cheap then)."""
         self.records += 1
-        self.noted += bool(event.notes)
+        self.noted += event.noted
         reading = event.reading
         self.unknown += reading.activity == "unknown"
         if reading.event in _UNREADABLE:

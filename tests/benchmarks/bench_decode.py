@@ -48,8 +48,13 @@ def keep(_: object) -> None:
 
 
 def ours_decode(raws: list[bytes], _: list[str]) -> None:
-    for raw in raws:
-        keep(decode(raw, received=RECEIVED).fields)  # reading is put off until somebody asks
+    for raw in raws:  # header, pairs and repairs: what the peers give
+        keep(decode(raw, received=RECEIVED).extension)
+
+
+def ours_fields(raws: list[bytes], _: list[str]) -> None:
+    for raw in raws:  # typed fields as well, which are read when somebody asks
+        keep(decode(raw, received=RECEIVED).fields)
 
 
 def ours_encode(raws: list[bytes], _: list[str]) -> None:
@@ -131,12 +136,13 @@ def main() -> None:
     mean = sum(map(len, raws)) / len(raws)
     print(f"{len(raws)} records, {mean:.0f} bytes each, Python {sys.version.split()[0]}")
     work: dict[str, Work] = {
-        "decode, with its fields": ours_decode,
+        "decode": ours_decode,
+        "decode, typed fields too": ours_fields,
         'Converter("ecs").encode': ours_encode,
     }
     work.update(peers())
     found = best(work, raws, texts, options.rounds)
-    base = found["decode, with its fields"]
+    base = found["decode"]
     print(f"{'':28}{'events/s':>12}{'us/event':>10}{'decode is x times as fast':>28}")
     for name, seconds in found.items():
         rate = len(raws) / seconds

@@ -11,9 +11,15 @@ from datto_siem.converters.tables.load import load
 
 AT = ("--received-at", "2026-11-24T10:00:00Z")
 RECEIVED = 1_795_514_400_000
-CEF = b"CEF:1|Datto|AccessPoint|7.1.0|wifi|probe|0|rt=1795514300412 smac=02:00:5E:10:00:03 cs2:Guest dmac:DA:A1:19:4C:07:22"
+CEF = (
+    b"CEF:1|Datto|AccessPoint|7.1.0|wifi|probe|0|rt=1795514300412 smac=02:00:5E:10:00:03"
+    b" cs2:Guest dmac:DA:A1:19:4C:07:22"
+)
 UNKNOWN = b"CEF:1|Datto|AccessPoint|7.1.0|wifi|roam|0|rt=1795514300412 smac=02:00:5E:10:00:03"
-GLUED = b"CEF:1|Datto|Secure Edge|1.2.1|traffigatord|drop|7|policy_id=77external_id=3f0a7c52-9b1d-4e8a-a6c4-51d27be90f13"
+GLUED = (
+    b"CEF:1|Datto|Secure Edge|1.2.1|traffigatord|drop|7|policy_id=77"
+    b"external_id=3f0a7c52-9b1d-4e8a-a6c4-51d27be90f13"
+)
 TEXT = b"<134>Nov 24 09:58:20 sw-1 link: Port 7 down"
 GARBAGE = b"\x00\x01\x02 no log at all"
 SAMPLE = Path(__file__).parents[3] / "fixtures" / "sample.log"
@@ -194,7 +200,7 @@ def test_tables_of_ones_own_are_laid_over(cli, tmp_path):
 
 def test_all_faults_of_ones_own_tables_are_listed(cli, tmp_path):
     (tmp_path / "sources").mkdir()
-    rows = "events:\n  a/b: {activity: nonsense, keys: [rt]}\n  c/d: {activity: unknown, keys: [qq]}\n"
+    rows = "events:\n  a/b: {activity: nonsense}\n  c/d: {activity: unknown, keys: [qq]}\n"
     (tmp_path / "sources" / "access_point.yaml").write_text(rows)
     done = cli("convert", "--to", "ecs", "--tables", tmp_path, stdin=UNKNOWN)
     assert (done.code, done.out) == (2, b"")
@@ -223,3 +229,55 @@ def test_the_shipped_sample_decodes_whole(cli):
     done = cli("convert", "--to", "ecs", "--strict", SAMPLE)
     assert done.code == 0
     assert "undecodable 0" in done.err
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "key"
+    path.write_bytes(b"a secret of ours, long enough\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_pseudonyms_replace_who_it_was(cli, key, workers):
+    options = ("--to", "ecs", *AT, "--workers", workers)
+    done = cli("convert", *options, "--pseudonyms", key, stdin=CEF + b"\n" + TEXT + b"\nx\n")
+    first, text, _ = ndjson(done.out)
+    assert "DA:A1:19:4C:07:22" not in done.out.decode().replace("-", ":").upper()
+    assert int(first["source"]["mac"][:2], 16) & 3 == 2
+    assert text["event"]["original"] == TEXT.decode()
+    assert done.err.partition(";")[0].endswith("not CEF 1, not pseudonymised 2")
+
+
+def test_pseudonyms_need_the_same_key_to_agree(cli, key, tmp_path):
+    def mac(path):
+        done = cli("convert", "--to", "ecs", "--pseudonyms", path, stdin=CEF)
+        return ndjson(done.out)[0]["source"]["mac"]
+
+    other = tmp_path / "other"
+    other.write_bytes(b"another secret, long enough")
+    unended = tmp_path / "unended"
+    unended.write_bytes(key.read_bytes().rstrip())
+    assert mac(key) == mac(unended) != mac(other)
+
+
+def test_a_short_key_is_refused_and_not_shown(cli, tmp_path):
+    (tmp_path / "key").write_bytes(b"only-fifteen-b\n\n")
+    done = cli("convert", "--to", "ecs", "--pseudonyms", tmp_path / "key", stdin=CEF)
+    assert (done.code, done.out) == (2, b"")
+    assert "is shorter than 16 bytes: make one: (umask 077; openssl rand -hex 32 >" in done.err
+    assert "only" not in done.err
+
+
+def test_a_missing_key_file_is_told(cli, tmp_path):
+    done = cli("convert", "--to", "ecs", "--pseudonyms", tmp_path / "no", stdin=CEF)
+    assert done.code == 2
+    assert "cannot read the key file" in done.err
+
+
+def test_a_key_that_others_can_read_is_told(cli, key):
+    key.chmod(0o644)
+    done = cli("convert", "--to", "ecs", "--pseudonyms", key, stdin=CEF)
+    assert done.code == 0
+    assert f"datto-siem: others can read {key}: chmod 600 {key}\n" in done.err

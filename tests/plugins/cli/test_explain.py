@@ -32,8 +32,7 @@ def test_envelope_header_and_row_are_shown(cli):
     assert f'envelope   {envelope}, host "ap-lobby-3"\n' in text
     assert 'class "wifi", name "reassoc", severity "0"\n' in text
     assert re.search(
-        r"read by    access_point/wifi/reassoc sources/access_point.yaml:\d+, activity wifi.reassoc",
-        text,
+        r"read by    access_point/wifi/reassoc sources/\S+:\d+, activity wifi.reassoc\n", text
     )
     assert "event time 2026-11-24T09:58:20.412Z from rt\n" in text
 

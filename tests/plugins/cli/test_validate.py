@@ -114,9 +114,7 @@ def test_a_version_for_another_target_is_refused(cli):
 def test_a_missing_or_unknown_target_lists_the_targets(cli, args, problem):
     done = cli("validate", *args, stdin=b"{}")
     assert done.code == 2
-    assert done.err == (
-        f"datto-siem: {problem}: add --as with ecs, cim, ocsf, asim, csl or cef\n"
-    )
+    assert done.err == (f"datto-siem: {problem}: add --as with ecs, cim, ocsf, asim, csl or cef\n")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_canonical_lines_have_no_problems(line):
         (HEAD + b"cs2=a\\\\=b", "cs2: an `=` in the value without a backslash (at 50)"),
         (HEAD + b"text cs2=a", "text stands before the first key (at 43)"),
         (HEAD + b"rt=1 rt=2", "rt: a key came more than once; every value is kept (at 51)"),
-        (b"0|Datto|AccessPoint|7.1.0|wifi|probe|0|rt=1", "the word CEF: was eaten on the way (at 0)"),
+        (HEAD.removeprefix(b"CEF:") + b"rt=1", "the word CEF: was eaten on the way (at 0)"),
         (HEAD.replace(b":0", b":7") + b"rt=1", "CEF version '7' is neither 0 nor 1"),
         (b"hello", "not CEF: neither CEF nor syslog"),
         (b"<134>Nov 24 09:58:20 sw-1 link: Port 7 down", "not CEF: a plain syslog message"),
