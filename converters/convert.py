@@ -122,6 +122,10 @@ class Converter:
             convert = self._compile(event.reading, event.quick is not None)
         return convert(event)
 
+    def has_own(self, head: Header) -> bool:
+        """Whether a header was met often enough to have a function of its own."""
+        return head in self._special
+
     def _met(self, event: Event) -> None:
         """Count a header; one met often gets a function of its own."""
         head, reading = event.head, event.reading

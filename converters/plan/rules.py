@@ -6,6 +6,7 @@ event must have to be valid. A target without a pinned schema (a user's own) has
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,22 +71,49 @@ class EcsRules(NoSchema):
         return field is not None and field.type in ("keyword", "wildcard", "match_only_text")
 
 
+_EITHER = re.compile(r"\w+=\w+(?: OR \w+=\w+)*")
+
+
 class CimRules(NoSchema):
     """Splunk CIM: an event of a data set needs its required fields, unless they are waived."""
 
     def needs(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> list[Expr]:
-        """Required, unwaived fields that a record may lack."""
+        """Required, unwaived fields that a record may lack; conditional ones on their condition."""
         dataset = facts.get("dataset")
         if dataset is None:
             return []
         waived = {name.removeprefix("waive.") for name in facts if name.startswith("waive.")}
-        fields = cim().dataset(dataset).fields.values()
-        wanted = [each.name for each in fields if each.type == "required"]
-        return [
-            rows[name].expr
-            for name in wanted
-            if name in rows and name not in waived and not sure(rows[name].expr)
-        ]
+        wanted = []
+        for field in cim().dataset(dataset).fields.values():
+            if field.name not in rows or field.name in waived:
+                continue
+            expr = rows[field.name].expr
+            if sure(expr):
+                continue
+            if field.type == "required":
+                wanted.append(expr)
+            elif field.type == "conditional" and field.condition:
+                wanted += _under(field.condition, expr, rows, facts)
+        return wanted
+
+
+def _under(
+    condition: str, expr: Expr, rows: Rows, facts: Mapping[str, Any]
+) -> list[Expr]:
+    """The need for a field under `tag=vpn`, or `transport=tcp OR transport=udp`.
+
+    Other conditions are SPL that nothing here can meet or break.
+    """
+    if not _EITHER.fullmatch(condition):
+        return []
+    pairs = [part.split("=") for part in condition.split(" OR ")]
+    if any(name == "tag" and value in facts.get("tags", ()) for name, value in pairs):
+        return [expr]
+    names = {name for name, _ in pairs}
+    if len(names) != 1 or not names <= rows.keys():
+        return []
+    table = tuple((value.lower(), expr) for _, value in pairs)
+    return [("lookup", rows[names.pop()].expr, table, ("const", True))]
 
 
 class SentinelRules(NoSchema):

@@ -7,17 +7,12 @@ input, so the bytes that come out do not depend on how many workers there are.
 from __future__ import annotations
 
 import gc
-import multiprocessing
-from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import Converter
 from datto_siem.converters.privacy import Pseudonymizer
-from datto_siem.plugins.cli import interrupts
-from datto_siem.plugins.cli.failure import Failure
+from datto_siem.plugins.cli import processes
 from datto_siem.plugins.cli.tally import Tally
 
 if TYPE_CHECKING:
@@ -110,46 +105,12 @@ def results(
         batches: The work.
         settings: For the workers of other processes.
         worker: The worker of this process, used when `workers` is 1.
-        workers: How many processes; at most 2 * workers + 2 batches are held at a time.
+        workers: How many processes; each has at most one batch at a time.
 
     Raises:
         Failure: A worker died.
     """
     if workers == 1:
         yield from map(worker, batches)
-        return
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(settings,),
-    )
-    waiting: deque[Future[tuple[bytes, Tally]]] = deque()
-    try:
-        for batch in batches:
-            with interrupts.held():  # a process may be started, which is not to be interrupted
-                waiting.append(pool.submit(_do, batch))
-            while waiting and (len(waiting) > 2 * workers + 1 or waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        remedy = "memory may have run out; run again with fewer --workers"
-        raise Failure("a worker process died", remedy) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_worker: Worker | None = None
-
-
-def _start(settings: Settings) -> None:
-    """Prepare a worker process."""
-    global _worker
-    _worker = settings.worker()
-
-
-def _do(batch: Batch) -> tuple[bytes, Tally]:
-    if _worker is None:
-        raise RuntimeError("the worker was not started")
-    return _worker(batch)
+    else:
+        yield from processes.results(batches, settings, workers)

@@ -24,17 +24,17 @@ oldFileName oldFilePath oldFilePermission oldFileSize oldFileType out outcome pr
 requestClientApplication requestContext requestCookies requestMethod rt shost smac sntdom
 sourceDnsDomain sourceServiceName sourceTranslatedAddress sourceTranslatedPort spid spriv sproc
 spt src start suid suser type
-""".split()
+"""
 ADDED = """
 agentTranslatedZoneKey agentZoneKey customerKey deviceTranslatedZoneKey deviceZoneKey
 dTranslatedZoneKey dZoneKey sTranslatedZoneKey sZoneKey frameworkName reportedDuration
 reportedResourceGroupName reportedResourceID reportedResourceName reportedResourceType
 threatActor threatAttackID
-""".split()
+"""
 CONSUMER = """
 agt ahost aid amac art at atz av agentDnsDomain agentNtDomain agentTranslatedAddress
 customerExternalID customerURI dlat dlong eventId rawEvent slat slong
-""".split()
+"""
 ZONES = [
     f"{side}{part}"
     for side in (
@@ -50,7 +50,12 @@ CUSTOM = [
     *("c6a1", "c6a3", "c6a4", "deviceCustomDate1", "deviceCustomDate2"),
     *("flexDate1", "flexString1", "flexString2"),
 ]
-DOCUMENT = [*PRODUCER, *ADDED, *CONSUMER, *ZONES, *CUSTOM, *(f"{key}Label" for key in CUSTOM)]
+DOCUMENT = [
+    *(PRODUCER + ADDED + CONSUMER).split(),
+    *ZONES,
+    *CUSTOM,
+    *(f"{key}Label" for key in CUSTOM),
+]
 PEERS = {"mrt", "catdt", "dvcmac", "c6a2", "flexNumber1", "flexNumber2"}
 
 
