@@ -10,7 +10,8 @@ line_out = to_ecs.encode(line)   # finished JSON bytes
 from datto_siem.converters.convert import Converter, targets
 from datto_siem.converters.decoder import Decoder, decode
 from datto_siem.converters.errors import DattoSiemError, SchemaMissing, TableError, TableErrors
-from datto_siem.converters.event import Event, Header, Note
+from datto_siem.converters.event import Event, Header
+from datto_siem.converters.notes import Note
 
 __all__ = [
     "Converter",

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.dialect import Dialect
-from datto_siem.converters.event import Header, Note
+from datto_siem.converters.event import Header
+from datto_siem.converters.notes import Note
 from datto_siem.converters.plan.reading import cast, reading
 from datto_siem.converters.read import Reader
 from datto_siem.converters.tables.load import fold

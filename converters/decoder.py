@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from datto_siem.converters import cef, syslog
 from datto_siem.converters.catalogue import Catalogue
 from datto_siem.converters.errors import TableErrors
-from datto_siem.converters.event import Event, Header, Note
+from datto_siem.converters.event import Event, Header
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.tables.load import load
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from datto_siem.converters.catalogue import Entry
+    from datto_siem.converters.notes import Note
     from datto_siem.converters.tables.model import Tables
 
 _MAX_HEADERS = 2048

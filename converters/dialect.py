@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters.casts import CASTS, is_uid
 from datto_siem.converters.cef import BLANKS, KEYS, MAX_KEY, MAX_PAIRS, MAX_TEXT, unescape
-from datto_siem.converters.event import Note, Parts
+from datto_siem.converters.notes import Note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from datto_siem.converters.event import Parts
     from datto_siem.converters.plan.model import Cast, Reading
 
 Fits = "Callable[[str], bool]"

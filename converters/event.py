@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters.identity import uid
+from datto_siem.converters.notes import Note
 from datto_siem.converters.syslog import NO_ENVELOPE, Envelope, prefix
 
 if TYPE_CHECKING:
@@ -13,44 +14,6 @@ if TYPE_CHECKING:
     from datto_siem.converters.catalogue import Entry
     from datto_siem.converters.dialect import Dialect
     from datto_siem.converters.plan.model import Reading
-
-NOTES: Mapping[str, str] = {
-    "bad_time": "a time key holds no plausible time; the next best clock stands in",
-    "bad_type": "a value does not fit its key's type; it is kept as text among the leftovers",
-    "bad_utf8": "bytes that are no UTF-8 are written as \\xNN; the original bytes are kept",
-    "cef_missing": "the word CEF: was eaten on the way",
-    "conflict": "two keys that should agree do not",
-    "duplicate_key": "a key came more than once; every value is kept",
-    "glued_pair": "two pairs without a blank between them were parted",
-    "header_short": "fewer than seven header fields; the known ones were put in place",
-    "incomplete": "the record lacks what its class requires in this schema; a simpler form is used",
-    "inferred": "the vendor documents no sample of this event: its reading is our inference",
-    "line_too_long": "beyond 64 KiB a record is kept but not taken apart",
-    "no_final_pipe": "the header's last pipe is missing",
-    "old_firmware": "firmware older than the vendor's minimum for CEF",
-    "placeholder": "a value is a placeholder of the vendor's manual",
-    "swapped": "a value belongs to another key; it is read by what it is",
-    "text_before_key": "text stands before the first key",
-    "too_many_pairs": "beyond 512 pairs a record is kept but not taken apart",
-    "truncated": "the record was cut on the way; its last value is not typed",
-    "unexpected_key": "a key the vendor does not document for this event",
-    "unknown_value": "a value outside the documented ones",
-}
-"""Kinds of notes and what they mean."""
-
-
-class Note(NamedTuple):
-    """One repair or doubt.
-
-    Attributes:
-        kind: One of `NOTES`.
-        key: The wire key it is about, or "".
-        offset: Where in the text of the record, in characters from its start.
-    """
-
-    kind: str
-    key: str
-    offset: int
 
 
 class Header(NamedTuple):
@@ -181,6 +144,20 @@ class Event:
         return self.quick if self.quick is not None else self.scanned.extension
 
     @property
+    def every_pair(self) -> dict[str, str | list[str]]:
+        """Wire key -> text, or all texts of a key that came more than once."""
+        found: dict[str, str | list[str]] = {}
+        for key, text in self.pairs:
+            known = found.get(key)
+            if known is None:
+                found[key] = text
+            elif isinstance(known, list):
+                known.append(text)
+            else:
+                found[key] = [known, text]
+        return found
+
+    @property
     def fields(self) -> dict[str, object]:
         """Canonical field -> value in memory form."""
         return self.parts.fields
@@ -278,6 +255,7 @@ class Parts:
         pairs: Every (key, unescaped text) in order.
         offsets: Where each value starts in `Event.text`.
         extension: Wire key -> text; the first of duplicates.
+        chosen: Wire key -> the text that counts, of duplicates.
         fields: Canonical field -> value in memory form.
         notes: Repairs and doubts.
         left: Keys whose value no field holds (failed cast, lost conflict, cut).
@@ -290,6 +268,7 @@ class Parts:
     """
 
     __slots__ = (
+        "chosen",
         "extension",
         "fields",
         "left",
@@ -309,6 +288,7 @@ class Parts:
         self.pairs: list[tuple[str, str]] = []
         self.offsets: list[int] = []
         self.extension: dict[str, str] = {}
+        self.chosen: Mapping[str, str] = {}
         self.fields: dict[str, object] = {}
         self.notes: list[Note] = list(early or ())
         self.left: set[str] = set()

@@ -32,7 +32,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "original_size": "original_size",
     "notes": "note_kinds",
     "fault": "fault",
-    "pairs": "extension",
+    "pairs": "every_pair",
     "event.time": "time",
     "event.time_text": "time_text",
 }

@@ -8,26 +8,22 @@ the ordinary path, which gives the same document with notes and leftovers.
 
 from __future__ import annotations
 
-import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from datto_siem.converters import casts, given
 from datto_siem.converters.dialect import QUICK_LIST
 from datto_siem.converters.fast import Convert, Writer, local
 from datto_siem.converters.memo import Memo
-from datto_siem.converters.output import dump
 from datto_siem.converters.tables.expression import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from datto_siem.converters.evaluate import Lookups
     from datto_siem.converters.plan.model import Cast, EventPlan, Reading
 
-_MEMO_SIZE = 8192
+MEMO_SIZE = 8192
 _LONGEST = 64
 _SURE_PARTS = frozenset({"all", "name", "ip"})
 """Parts that a compound cast always gives."""
@@ -54,7 +50,7 @@ class _TextMemo(Memo[str, Any]):
         return super().__missing__(key) if len(key) <= _LONGEST else self._read(key)
 
 
-_MEMOS = {kind: _TextMemo(read, _MEMO_SIZE) for kind, read in _READ.items()}
+_MEMOS = {kind: _TextMemo(read, MEMO_SIZE) for kind, read in _READ.items()}
 """What a text is, by cast: users, addresses and names come again and again."""
 
 
@@ -78,20 +74,7 @@ def compile_complete(
         types: Field name -> vocabulary type.
         lean: The function for plain records, for those that lack a key.
     """
-    writer = _Lean(plan, reading, lookups, types)
-    writer.complete = True
-    return writer.function({"_full": lean})
-
-
-def compile_frozen(
-    plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str], lean: Convert
-) -> Convert:
-    """Like `compile_complete`, for documents that go straight to the JSON writer.
-
-    What never changes is in them as finished JSON, and what changes with sender and syslog header
-    only is remembered as such; so these documents are not for anybody's eyes.
-    """
-    writer = _Frozen(plan, reading, lookups, types)
+    writer = Lean(plan, reading, lookups, types)
     writer.complete = True
     return writer.function({"_full": lean})
 
@@ -108,15 +91,16 @@ def compile_lean(
         types: Field name -> vocabulary type.
         full: The ordinary path, for records that turn out not to be plain.
     """
-    return _Lean(plan, reading, lookups, types).function({"_full": full})
+    return Lean(plan, reading, lookups, types).function({"_full": full})
 
 
-class _Lean(Writer):
+class Lean(Writer):
     """Writes the source of one plain record's function."""
 
     def __init__(
         self, plan: EventPlan, reading: Reading, lookups: Lookups, types: Mapping[str, str]
     ) -> None:
+        """Take the plan, how its record is read, and what the source may call."""
         super().__init__(plan, lookups, types)
         self.reading = reading
         self.complete = False
@@ -334,92 +318,9 @@ class _Lean(Writer):
         self.line("for k, t in x.items():")
         self.line(f"    if t and k not in {known}: rest.append((k, t))")
         for key, atom in told:
-            self.line(f"if {atom} is not None: rest = [r for r in rest if r[0] != {key!r}]")
+            test = f"r[0] != {key!r}"
+            if key.endswith("*"):
+                test = f"not r[0].startswith({key[:-1]!r})"
+            self.line(f"if {atom} is not None: rest = [r for r in rest if {test}]")
         self.line("if rest: _place(d, rest, _where)")
         self.depth -= 1
-
-
-class _Frozen(_Lean):
-    """Writes objects that do not change as finished JSON."""
-
-    def _root(self, tree: Mapping[tuple[str, bool], Any]) -> None:
-        self.constants["_fragment"] = _fragment
-        self.constants["_empty"] = _fragment({})
-        kept = self.plan.leftovers[0].split(".")[0] if self.plan.leftovers is not None else ""
-        thawed: dict[tuple[str, bool], Any] = {}
-        lasting: dict[str, Any] = {}
-        twins: dict[str, str] = {}
-        for (key, is_list), child in tree.items():
-            if key == kept or is_list or not isinstance(child, dict):
-                thawed[(key, is_list)] = child
-                continue
-            twin = next((name for (name, _), each in thawed.items() if each == child), None)
-            if twin is not None:
-                twins[key] = twin
-            elif self._all(child, self._is_constant):
-                thawed[(key, False)] = self.constant(_fragment(_plain(child)))
-            elif self._all(child, self._is_lasting):
-                lasting[key] = child
-            else:
-                thawed[(key, False)] = self._inner(child)
-        self._object("d", thawed)
-        for key, child in lasting.items():
-            self._remembered(key, child)
-        for key, twin in twins.items():
-            self.line(f"if {twin!r} in d: d[{key!r}] = d[{twin!r}]")
-
-    def _inner(self, tree: Mapping[tuple[str, bool], Any]) -> dict[tuple[str, bool], Any]:
-        """The same object with constant objects inside it finished."""
-        return {
-            key: self.constant(_fragment(_plain(child)))
-            if isinstance(child, dict) and not key[1] and self._all(child, self._is_constant)
-            else child
-            for key, child in tree.items()
-        }
-
-    def _remembered(self, key: str, tree: Mapping[tuple[str, bool], Any]) -> None:
-        """An object of sender and syslog header, written once for each of them."""
-        atoms = sorted(self.bases)
-        memory = self.constant({})
-        whole, one = self.name(), self.name()
-        self.line(f"{whole} = ({', '.join(atoms)},)")
-        self.line(f"{one} = {memory}.get({whole})")
-        self.line(f"if {one} is None:")
-        self.depth += 1
-        inner = self.name()
-        self._object(inner, tree)
-        self.line(f"{one} = _fragment({inner}) if {inner} else _empty")
-        self.line(f"if len({memory}) > {_MEMO_SIZE}: {memory}.clear()")
-        self.line(f"{memory}[{whole}] = {one}")
-        self.depth -= 1
-        self.line(f"if {one} is not _empty: d[{key!r}] = {one}")
-
-    def _all(self, tree: Any, test: Callable[[str], bool]) -> bool:
-        return all(test(atom) for atom in _leaves(tree))
-
-    def _is_constant(self, atom: str) -> bool:
-        return not atom.startswith(("v", "_"))
-
-    def _is_lasting(self, atom: str) -> bool:
-        return atom in self.lasting or self._is_constant(atom)
-
-
-def _leaves(tree: Any) -> Iterator[str]:
-    if isinstance(tree, dict):
-        for child in tree.values():
-            yield from _leaves(child)
-    else:
-        yield tree
-
-
-def _plain(tree: Any) -> Any:
-    """A constant object's value, from the literals of its source."""
-    if not isinstance(tree, dict):
-        return ast.literal_eval(tree)
-    return {
-        key: [_plain(child)] if is_list else _plain(child) for (key, is_list), child in tree.items()
-    }
-
-
-def _fragment(value: object) -> orjson.Fragment:
-    return orjson.Fragment(dump(value))

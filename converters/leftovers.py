@@ -30,12 +30,14 @@ def gather(event: Event, used: frozenset[str], said: frozenset[str]) -> list[tup
     found = []
     parts = event.parts
     left, listed = parts.left, parts.listed
-    for key, text in parts.extension.items():
+    for key, text in parts.chosen.items():
         if key in left:
             found.append((key, text))
         elif key not in used and key not in said:
-            if key in listed and key[: key.rindex(".") + 1] + "*" in used:
-                continue
+            if key in listed:
+                whole = key[: key.rindex(".") + 1] + "*"
+                if whole in used or whole in said:
+                    continue
             if text:
                 found.append((key, text))
     found.extend(parts.spare)
@@ -85,7 +87,8 @@ def fill_columns(
 ) -> frozenset[str]:
     """Write wire keys literally into columns; the keys whose value the column's type took."""
     taken = set()
-    for key, text in event.extension.items():
+    chosen = event.parts.chosen if event.quick is None else event.quick
+    for key, text in chosen.items():
         column = columns.get(key)
         if column is None or not text:
             continue

@@ -42,14 +42,17 @@ class Reader:
 
     def read(self, event: Event, parts: Parts) -> None:
         """Fill `parts`: fields, leftovers, notes and time."""
+        cut = self._cut(event, parts)
         chosen: Mapping[str, str] = parts.extension
         if len(chosen) != len(parts.pairs):
-            chosen = self._choose(event, parts)
+            chosen, last = self._choose(event, parts)
+            if not last:  # what was cut is not what counts
+                cut = None
+        parts.chosen = chosen
         fields = parts.fields
         fields.update(self.constants)
         rows, received = self.rows, event.received
         times: dict[str, int] = {}
-        cut = self._cut(event, parts)
         for key, text in chosen.items():
             row = rows.get(key)
             if row is None:
@@ -108,7 +111,7 @@ class Reader:
             kind = "placeholder"
         parts.note(kind, key, parts.offset_of(key))
 
-    def _choose(self, event: Event, parts: Parts) -> dict[str, str]:
+    def _choose(self, event: Event, parts: Parts) -> tuple[dict[str, str], bool]:
         """Of duplicates, the first if no value that strangers choose stands before it.
 
         Otherwise the last that fits: what is forged inside a value comes before what the device
@@ -121,6 +124,7 @@ class Reader:
         for at, (key, _) in enumerate(pairs):
             places.setdefault(key, []).append(at)
         chosen = {}
+        ends = False  # whether the record's last pair is one that counts
         for key, found in places.items():
             best = found[0]
             if len(found) > 1:
@@ -128,7 +132,8 @@ class Reader:
                     best = self._last_that_fits(key, [(at, pairs[at][1]) for at in found], event)
                 parts.spare.extend(pairs[at] for at in found if at != best)
             chosen[key] = pairs[best][1]
-        return chosen
+            ends = ends or best == len(pairs) - 1
+        return chosen, ends
 
     def _last_that_fits(self, key: str, found: list[tuple[int, str]], event: Event) -> int:
         row = self.rows.get(key)

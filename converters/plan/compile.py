@@ -165,24 +165,34 @@ class EventCompiler:
         note: str,
     ) -> EventPlan:
         emit, facts = stacked.emit, stacked.facts
-        said = self._said(stacked.simplify)
-        readers = [*emit, *_as_steps(needs), *_as_steps(said.values())]
-        derive = _order(stacked.derive, readers)
+        read = used.read(stacked.derive, emit)
+        said = {
+            name: expr
+            for name, expr in self._said(stacked.simplify).items()
+            if read & {name, *names(expr)}
+        }
         target, reading = self.target, self.reading
-        known = used.fields(derive, emit)
-        carried = frozenset() if target.keys else used.keys(reading, known)
+        known = used.fields(stacked.derive, emit)
+        carried: frozenset[str] = frozenset()
+        sometimes: dict[str, Expr] = {}
+        if not target.keys:
+            carried, sometimes = used.keys(reading, known)
         leftovers: tuple[str, str] | None = (target.leftovers_into, target.leftovers_as)
         if not target.leftovers_into or ("leftovers" in facts and facts["leftovers"] is None):
             leftovers = None
         columns = {
             key: (column, self._column_type(column)) for key, (column, _) in target.keys.items()
         }
-        told = tuple(
-            (cast.key, said[name])
-            for cast in reading.casts
-            for _, name in cast.parts
-            if name in said and cast.key not in carried
-        )
+        told = {key: stacked.simplify(when) for key, when in sometimes.items()}
+        for cast in reading.casts:
+            for _, name in cast.parts:
+                if name in said and cast.key not in carried:
+                    other = told.get(cast.key, ABSENT)
+                    told[cast.key] = ("first", (said[name], other))
+        carried |= {key for key, when in told.items() if stacked.simplify.sure(when)}
+        told = {key: when for key, when in told.items() if key not in carried}
+        readers = [*emit, *_as_steps(needs), *_as_steps(told.values())]
+        derive = _order(stacked.derive, readers)
         return EventPlan(
             id=reading.id,
             target=target.name,
@@ -194,7 +204,7 @@ class EventCompiler:
             instead=instead,
             note=note,
             used=carried,
-            said=told,
+            said=tuple(told.items()),
             leftovers=leftovers,
             sure=frozenset(stacked.simplify.certain),
             facts=facts,

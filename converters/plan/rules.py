@@ -97,9 +97,7 @@ class CimRules(NoSchema):
         return wanted
 
 
-def _under(
-    condition: str, expr: Expr, rows: Rows, facts: Mapping[str, Any]
-) -> list[Expr]:
+def _under(condition: str, expr: Expr, rows: Rows, facts: Mapping[str, Any]) -> list[Expr]:
     """The need for a field under `tag=vpn`, or `transport=tcp OR transport=udp`.
 
     Other conditions are SPL that nothing here can meet or break.

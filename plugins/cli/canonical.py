@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from datto_siem.converters import decode
-from datto_siem.converters.event import NOTES
+from datto_siem.converters.notes import NOTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import interrupts
@@ -57,6 +58,7 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
+        resource_tracker.ensure_running()  # here, since starting it lets interrupts through again
         with interrupts.held():  # an interrupt is for this process to handle
             self._process.start()
         theirs.close()
@@ -73,7 +75,7 @@ class _Process:
         except (EOFError, OSError) as error:
             raise self._death() from error
         if isinstance(answer, str):
-            raise RuntimeError(answer)
+            raise RuntimeError(answer)  # noqa: TRY004 - the text of one, from over there
         return answer
 
     def stop(self) -> None:
@@ -101,8 +103,8 @@ def _serve(pipe: Connection, settings: Settings) -> None:
         answer: tuple[bytes, Tally] | str
         try:
             answer = worker(batch)
-        except Exception as error:  # noqa: BLE001 - told as text: not every exception can be sent
-            answer = str(error)
+        except Exception as error:
+            answer = str(error)  # not every exception can be sent
         try:
             pipe.send(answer)
         except OSError:

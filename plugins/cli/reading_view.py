@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datto_siem.converters import times
-from datto_siem.converters.event import NOTES
+from datto_siem.converters.notes import NOTES
 from datto_siem.plugins.cli.shown import escaped, quoted, value_text
 
 if TYPE_CHECKING:

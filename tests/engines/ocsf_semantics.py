@@ -1,4 +1,4 @@
-"""What OCSF asks beside its JSON Schema, read from the package's own export (not from our extract)."""
+"""What OCSF asks beside its JSON Schema, from the package's own export (not our extract)."""
 
 from __future__ import annotations
 
