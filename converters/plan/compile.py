@@ -172,7 +172,8 @@ class EventCompiler:
             if read & {name, *names(expr)}
         }
         target, reading = self.target, self.reading
-        known = used.fields(stacked.derive, emit)
+        homes = [step for step in emit if step.into not in target.pivots]
+        known = used.fields(stacked.derive, homes)
         carried: frozenset[str] = frozenset()
         sometimes: dict[str, Expr] = {}
         if not target.keys:

@@ -156,7 +156,12 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One schema's table, for one of its versions."""
+    """One schema's table, for one of its versions.
+
+    Attributes:
+        own: Roots that are ours, not the schema's.
+        pivots: Paths that repeat values for searching and are no value's only home.
+    """
 
     name: str
     version: str
@@ -166,6 +171,7 @@ class Target:
     incomplete: str
     observables: tuple[int, ...]
     own: tuple[str, ...]
+    pivots: frozenset[str]
     fact_names: tuple[str, ...]
     common: Layer
     blocks: Mapping[str, Layer]

@@ -86,6 +86,7 @@ def _target(key: _Hashable, name: str, version: str) -> Target:
             node.value for node in _list(root, "observables") if isinstance(node.value, int)
         ),
         own=tuple(node.text() for node in _list(root, "own")),
+        pivots=frozenset(node.text() for node in _list(root, "pivots")),
         fact_names=facts,
         common=layer("rows", root.get("rows") or _NOTHING),
         blocks={title: layer(title, node) for title, node in _map(root, "blocks").items()},
