@@ -11,7 +11,7 @@ from datto_siem.converters.fast import Convert, compile_plan
 from datto_siem.converters.frozen import compile_frozen
 from datto_siem.converters.given import ATTRIBUTES
 from datto_siem.converters.interpret import Run
-from datto_siem.converters.lean import compile_complete, compile_lean, documented
+from datto_siem.converters.lean import always, compile_complete, compile_lean, documented
 from datto_siem.converters.output import dump
 from datto_siem.converters.plan.compile import compile_event
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
@@ -144,7 +144,7 @@ class Converter:
             if path.startswith("head.")
             if (value := getattr(head, path.removeprefix("head.")))
         }
-        plan = compile_event(self.tables, self.target, narrow, known)
+        plan = compile_event(self.tables, self.target, narrow, known, always(narrow))
         lean = self._lean.get(reading.id) or self._compile(reading, True)
         self._special[head] = compile_complete(plan, narrow, self.tables.lookups, self._types, lean)
         self._frozen[head] = compile_frozen(plan, narrow, self.tables.lookups, self._types, lean)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from datto_siem.converters.catalogue import Entry
-    from datto_siem.converters.dialect import Dialect
     from datto_siem.converters.plan.model import Reading
 
 
@@ -297,14 +296,14 @@ class Parts:
         self.time: int | None = None
         self.time_text: str | None = None
         self.read = False
-        self.plain: tuple[Dialect, str, int] | None = None
+        self.plain: tuple[str, int] | None = None
 
     def take(self, quick: dict[str, str], repairs: list[Note] | None, event: Event) -> None:
         """Take over the pairs of a plain record."""
         self.extension = dict(quick)
         self.pairs = list(quick.items())
         self.notes.extend(repairs or ())
-        self.plain = (event.entry.dialect, event.text, event.begins)  # no cycle for the collector
+        self.plain = (event.text, event.begins)
 
     def note(self, kind: str, key: str = "", offset: int = 0) -> None:
         """Add a note."""
@@ -313,10 +312,12 @@ class Parts:
     def locate(self) -> None:
         """Work the offsets of a plain record out: nobody needs them while all is well."""
         if self.plain is not None:
-            dialect, text, begins = self.plain
-            whole = Parts(None)
-            dialect.scan(text, begins, whole)
-            self.offsets, self.plain = whole.offsets, None
+            text, at = self.plain
+            for key, value in self.pairs:  # as they stand: nothing was unescaped
+                at = text.index(key, at) + len(key) + 1
+                self.offsets.append(at)
+                at += len(value)
+            self.plain = None
 
     def offset_of(self, key: str) -> int:
         """Where a key's first value starts."""

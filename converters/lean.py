@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MEMO_SIZE = 8192
 _LONGEST = 64
-_SURE_PARTS = frozenset({"all", "name", "ip"})
+SURE_PARTS = frozenset({"all", "name", "ip"})
 """Parts that a compound cast always gives."""
 _READ: Mapping[str, Callable[[str], Any]] = {
     "mac": casts.mac,
@@ -58,6 +58,17 @@ def documented(reading: Reading) -> Reading:
     """The reading of a plain record: documented keys only."""
     kept = tuple(cast for cast in reading.casts if cast.key in reading.keys)
     return replace(reading, casts=kept)
+
+
+def always(reading: Reading) -> frozenset[str]:
+    """The fields that every record with all documented keys has."""
+    return frozenset(
+        name
+        for cast in reading.casts
+        if not cast.key.endswith("*")
+        for part, name in cast.parts
+        if not part or part in SURE_PARTS
+    )
 
 
 def compile_complete(
@@ -212,7 +223,7 @@ class Lean(Writer):
             held = value
             if part and name not in self.wanted and name not in self.shared:
                 continue
-            if part in _SURE_PARTS:
+            if part in SURE_PARTS:
                 held = self.assign(f"{value}[{part!r}]", True)
             elif part:
                 held = self.assign(f"{value}.get({part!r})")

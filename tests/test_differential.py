@@ -61,6 +61,7 @@ def test_a_plain_record_has_the_pairs_that_the_whole_scan_finds() -> None:
         event.entry.dialect.scan(event.text, event.begins, parts)
         assert parts.pairs == event.pairs, event.text
         assert parts.extension == event.extension, event.text
+        assert parts.offsets == event.scanned.offsets, event.text
         kinds = [note.kind for note in parts.notes]
         assert kinds == [note.kind for note in event.repairs or ()], event.text
 

@@ -29,7 +29,11 @@ _HEADER = ("header.cef_version", "header.vendor", "header.product", "header.clas
 
 
 def compile_event(
-    tables: Tables, target: Target, reading: Reading, constants: Mapping[str, Any] | None = None
+    tables: Tables,
+    target: Target,
+    reading: Reading,
+    constants: Mapping[str, Any] | None = None,
+    sure: frozenset[str] = frozenset(),
 ) -> EventPlan:
     """The plan of one event.
 
@@ -38,12 +42,13 @@ def compile_event(
         target: The target's table for the wanted schema version.
         reading: How the event is read.
         constants: Given fields known beforehand, such as those of one header.
+        sure: Fields that the records meant always have, beside those of every record.
 
     Returns:
         The plan; its `instead` chain covers activity variants with `when` and records that lack
         what the schema requires.
     """
-    return EventCompiler(tables, target, reading, constants).plan(reading.activity)
+    return EventCompiler(tables, target, reading, constants, sure).plan(reading.activity)
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,11 @@ class EventCompiler:
         target: Target,
         reading: Reading,
         constants: Mapping[str, Any] | None = None,
+        sure: frozenset[str] = frozenset(),
     ) -> None:
         """Pick the schema's rules."""
         self.constants = constants or {}
+        self.always = sure
         self.tables = tables
         self.target = target
         self.reading = reading
@@ -259,7 +266,7 @@ class EventCompiler:
         if event == "text":
             given -= {name for name in given if name.startswith("header.")}
         filled = {name for cast in self.reading.casts for _, name in cast.parts}
-        sure = set(_ALWAYS)
+        sure = {*_ALWAYS, *self.always}
         if event not in ("text", "undecodable", "*/*"):
             sure.update(_HEADER)
             if not any(name.endswith("/*") for name in self.reading.names):
