@@ -36,10 +36,15 @@ class Entry:
         self, reading_: Reading, dialect: Dialect, reader: Reader, notes: tuple[Note, ...]
     ) -> None:
         """Bundle what the decoder needs."""
-        self.reading = reading_
+        self._reading = reading_
         self.dialect = dialect
         self.reader = reader
         self.notes = notes
+
+    @property
+    def reading(self) -> Reading:
+        """The table row."""
+        return self._reading
 
     def scan(self, event: Event, parts: Parts) -> None:
         """Split a record into pairs."""

@@ -11,9 +11,10 @@ from datto_siem.converters.fast import Convert, compile_plan
 from datto_siem.converters.frozen import compile_frozen
 from datto_siem.converters.given import ATTRIBUTES
 from datto_siem.converters.interpret import Run
-from datto_siem.converters.lean import always, compile_complete, compile_lean, documented
+from datto_siem.converters.lean import compile_complete, compile_lean
 from datto_siem.converters.output import dump
 from datto_siem.converters.plan.compile import compile_event
+from datto_siem.converters.plan.reading import always, documented
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
 from datto_siem.converters.tables.target import target as target_table
 

@@ -110,6 +110,7 @@ class Decoder:
             event.repairs = repairs
         event.quick = quick
         event.prefix, event.begins = prefix, end
+        event.known_envelope = syslog.prefix(prefix) if prefix else syslog.NO_ENVELOPE
         event.entry, event.reading = entry, entry.reading
         if entry.notes:
             event.early = [*(event.early or ()), *entry.notes]
@@ -134,8 +135,9 @@ class Decoder:
         if entry.notes:
             event.early = [*(event.early or ()), *entry.notes]
         if len(text) <= cef.MAX_TEXT and event.original_size not in CUT_SIZES:
-            event.repairs = []
-            event.quick = entry.dialect.quick(text, begins, event.repairs)
+            repairs: list[Note] = []
+            event.quick = entry.dialect.quick(text, begins, repairs)
+            event.repairs = repairs or None
             if event.quick is not None:
                 return
         event.scanned  # noqa: B018  anything to repair is repaired here and now

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from datto_siem.converters.identity import uid
 from datto_siem.converters.notes import Note
@@ -11,7 +11,6 @@ from datto_siem.converters.syslog import NO_ENVELOPE, Envelope, prefix
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from datto_siem.converters.catalogue import Entry
     from datto_siem.converters.plan.model import Reading
 
 
@@ -29,6 +28,20 @@ class Header(NamedTuple):
 
 NO_HEADER = Header("", "", "", "", "", "", "")
 FRAMING = b"\r\n\0"
+
+
+class Row(Protocol):
+    """The source table's row that a record is read by, as an event needs it."""
+
+    @property
+    def reading(self) -> Reading:
+        """What the row says."""
+
+    def scan(self, event: Event, parts: Parts) -> None:
+        """Split the record into pairs."""
+
+    def read(self, event: Event, parts: Parts) -> None:
+        """Read fields from its pairs."""
 
 
 class Event:
@@ -52,13 +65,13 @@ class Event:
         begins: Where the extension begins in `text`.
         calm: Set by a conversion that found nothing to note in a plain record.
         ordinal: Number of the record in its input.
+        known_envelope: The envelope, once it was read.
         quick: Wire key -> text, when the record is a plain run of documented pairs; else None.
         repairs: What had to be repaired to get `quick`.
         early: Notes of header and envelope, before fields are read.
     """
 
     __slots__ = (
-        "_envelope",
         "_parts",
         "begins",
         "body",
@@ -67,6 +80,7 @@ class Event:
         "entry",
         "fault",
         "head",
+        "known_envelope",
         "ordinal",
         "original_text",
         "peer",
@@ -80,7 +94,7 @@ class Event:
         "uid_given",
     )
 
-    def __init__(self, raw: bytes, text: str, received: int, entry: Entry) -> None:
+    def __init__(self, raw: bytes, text: str, received: int, entry: Row) -> None:
         """An event with nothing found yet; the decoder fills it."""
         self.raw = raw
         self.text = self.original_text = text
@@ -99,7 +113,7 @@ class Event:
         self.uid_given: str | None = None
         self.body: str | None = None
         self.fault: str | None = None
-        self._envelope: Envelope | None = None
+        self.known_envelope: Envelope | None = None
         self._parts: Parts | None = None
 
     @property
@@ -194,13 +208,13 @@ class Event:
     @property
     def envelope(self) -> Envelope:
         """What the syslog header says."""
-        if self._envelope is None:
-            self._envelope = prefix(self.prefix) if self.prefix else NO_ENVELOPE
-        return self._envelope
+        if self.known_envelope is None:
+            self.known_envelope = prefix(self.prefix) if self.prefix else NO_ENVELOPE
+        return self.known_envelope
 
     @envelope.setter
     def envelope(self, envelope: Envelope) -> None:
-        self._envelope = envelope
+        self.known_envelope = envelope
 
     @property
     def original(self) -> bytes:
@@ -244,7 +258,7 @@ class Event:
 
 def _kinds(notes: list[Note]) -> list[str]:
     kinds = dict.fromkeys(f"{kind}:{key}" if key else kind for kind, key, _ in notes)
-    return list(kinds)[:MAX_NOTES]
+    return sorted(kinds)[:MAX_NOTES]  # however the record orders its pairs
 
 
 class Parts:

@@ -84,7 +84,7 @@ class Writer(Expressions):
         """The function's text."""
         self.line("f = e.fields.get")
         self.line("h = e.head")
-        self.line("s = e.envelope")
+        self.line("s = e.known_envelope or e.envelope")
         self._fields()
         self._derive()
         for need in self.plan.needs:
@@ -118,7 +118,7 @@ class Writer(Expressions):
             else:
                 text = local(attribute) + (" or None" if name in given.EMPTY_IS_ABSENT else "")
             if name == "notes" and self.notes:
-                text = f"({text} or []) + {list(self.notes)!r}"
+                text = f"sorted(({text} or []) + {list(self.notes)!r})"
             atom = self.fields[name] = self.assign(text)
             if name in _ALWAYS or name in plan.sure:
                 self.certain.add(atom)

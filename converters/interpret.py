@@ -72,7 +72,7 @@ def _values(plan: EventPlan, event: Event, lookups: Lookups, notes: list[str]) -
     values: dict[str, Any] = {name: read(event) for name, read in _READERS.items()}
     values.update(event.fields)
     if notes:
-        values["notes"] = [*(values["notes"] or ()), *notes]
+        values["notes"] = sorted([*(values["notes"] or ()), *notes])
     for step in plan.derive:
         values[step.into] = evaluate(step.expr, values, lookups)
     return values

@@ -8,13 +8,14 @@ the ordinary path, which gives the same document with notes and leftovers.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import casts, given
 from datto_siem.converters.dialect import QUICK_LIST
+from datto_siem.converters.event import MAX_NOTES, Event
 from datto_siem.converters.fast import Convert, Writer, local
 from datto_siem.converters.memo import Memo
+from datto_siem.converters.plan.reading import SURE_PARTS
 from datto_siem.converters.tables.expression import names
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 MEMO_SIZE = 8192
 _LONGEST = 64
-SURE_PARTS = frozenset({"all", "name", "ip"})
-"""Parts that a compound cast always gives."""
 _READ: Mapping[str, Callable[[str], Any]] = {
     "mac": casts.mac,
     "ip": casts.ip,
@@ -52,23 +51,6 @@ class _TextMemo(Memo[str, Any]):
 
 _MEMOS = {kind: _TextMemo(read, MEMO_SIZE) for kind, read in _READ.items()}
 """What a text is, by cast: users, addresses and names come again and again."""
-
-
-def documented(reading: Reading) -> Reading:
-    """The reading of a plain record: documented keys only."""
-    kept = tuple(cast for cast in reading.casts if cast.key in reading.keys)
-    return replace(reading, casts=kept)
-
-
-def always(reading: Reading) -> frozenset[str]:
-    """The fields that every record with all documented keys has."""
-    return frozenset(
-        name
-        for cast in reading.casts
-        if not cast.key.endswith("*")
-        for part, name in cast.parts
-        if not part or part in SURE_PARTS
-    )
 
 
 def compile_complete(
@@ -122,16 +104,18 @@ class Lean(Writer):
         self.shared = {name for name in filled if filled.count(name) > 1}
         self.constants.update({f"_memo_{kind}": memo for kind, memo in _MEMOS.items()})
         self.constants["_time"] = casts.time
+        self.constants["_kinds"] = _kinds
         self.constants["_span"] = casts.span
 
     def source(self) -> str:
         """The function's text."""
         self.line("x = e.quick")
+        self.line("n = None")
         self.line("g = x.get")
         if self.complete:
             self._all_there()
         self.line("h = e.head")
-        self.line("s = e.envelope")
+        self.line("s = e.known_envelope or e.envelope")
         self._values()
         self._derive()
         for need in self.plan.needs:
@@ -140,7 +124,7 @@ class Lean(Writer):
                 self.line(f"if {atom} is None: return _full(e)")
         self._document()
         self._rest()
-        self.line("e.calm = True")
+        self.line("e.calm = n is None")
         self.line("return d")
         return "def convert(e):\n" + "\n".join(self.lines) + "\n"
 
@@ -171,9 +155,11 @@ class Lean(Writer):
             self.fields[name] = atom
         for name in sorted(wanted - self.fields.keys()):
             attribute = given.ATTRIBUTES.get(name)
-            if name == "notes":
-                attribute = "early_kinds"
-            elif name == "pairs":
+            if name == "notes":  # most records have none
+                none = "n is None and e.early is None and e.repairs is None"
+                self.fields[name] = self.assign(f"None if {none} else _kinds(e, n)")
+                continue
+            if name == "pairs":
                 attribute = "quick"
             if attribute is not None:
                 tail = " or None" if name in given.EMPTY_IS_ABSENT else ""
@@ -233,10 +219,18 @@ class Lean(Writer):
             filled[name] = held
 
     def _verify(self, cast: Cast, text: str) -> None:
+        """Note what does not agree, as `read` does, without leaving the fast path."""
         if cast.agrees:
-            self.line(f"if {text} != h.{cast.agrees.removeprefix('header.')}: return _full(e)")
+            other = f"h.{cast.agrees.removeprefix('header.')}"
+            self.line(f"if {text} != {other}: n = [*(n or ()), {f'conflict:{cast.key}'!r}]")
         if cast.among:
-            self.line(f"if {text}.lower() not in {self._words(cast)}: return _full(e)")
+            self.line(f"if {text}.lower() not in {self._words(cast)}:")
+            unknown, kind = f"unknown_value:{cast.key}", ""
+            table, _, column = cast.among[0].partition(".")
+            if column:
+                rows = self.constant(frozenset(self.lookups[table].rows))
+                kind = f"{f'swapped:{cast.key}'!r} if {text}.lower() in {rows} else "
+            self.line(f"    n = [*(n or ()), {kind}{unknown!r}]")
 
     def _checked(self, cast: Cast, text: str) -> str:
         self.line(f"if {text}:")
@@ -335,3 +329,8 @@ class Lean(Writer):
             self.line(f"if {atom} is not None: rest = [r for r in rest if {test}]")
         self.line("if rest: _place(d, rest, _where)")
         self.depth -= 1
+
+
+def _kinds(event: Event, more: list[str] | None) -> list[str]:
+    """The kinds of an event's notes, with those met on the fast path."""
+    return sorted({*(event.early_kinds or ()), *(more or ())})[:MAX_NOTES]

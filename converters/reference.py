@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters.check.paths import constants
-from datto_siem.converters.lean import documented
 from datto_siem.converters.notes import NOTES
 from datto_siem.converters.plan.compile import compile_event
-from datto_siem.converters.plan.reading import reading
+from datto_siem.converters.plan.reading import documented, reading
 from datto_siem.converters.tables.expression import children, names
 from datto_siem.converters.tables.target import target
 

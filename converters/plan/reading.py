@@ -6,6 +6,7 @@ never relied on); an event's own `fields` override the product's, and `~` leaves
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -72,4 +73,25 @@ def cast(rule: Key) -> Cast:
         free=rule.free,
         agrees=rule.agrees,
         among=rule.among,
+    )
+
+
+SURE_PARTS = frozenset({"all", "name", "ip"})
+"""Parts that a compound cast always gives."""
+
+
+def documented(reading: Reading) -> Reading:
+    """The reading of a plain record: documented keys only."""
+    kept = tuple(cast for cast in reading.casts if cast.key in reading.keys)
+    return replace(reading, casts=kept)
+
+
+def always(reading: Reading) -> frozenset[str]:
+    """The fields that every record with all documented keys has."""
+    return frozenset(
+        name
+        for cast in reading.casts
+        if not cast.key.endswith("*")
+        for part, name in cast.parts
+        if not part or part in SURE_PARTS
     )
