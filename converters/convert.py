@@ -8,18 +8,18 @@ from datto_siem.converters import cef
 from datto_siem.converters.decoder import Decoder, decoder
 from datto_siem.converters.errors import SchemaMissing
 from datto_siem.converters.fast import Convert, compile_plan
-from datto_siem.converters.frozen import compile_frozen
 from datto_siem.converters.given import ATTRIBUTES
 from datto_siem.converters.interpret import Run
 from datto_siem.converters.lean import compile_complete, compile_lean
 from datto_siem.converters.output import dump
 from datto_siem.converters.plan.compile import compile_event
-from datto_siem.converters.plan.reading import always, documented
+from datto_siem.converters.plan.reading import always, documented, having
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
 from datto_siem.converters.tables.target import target as target_table
+from datto_siem.converters.written import compile_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from datto_siem.converters.event import Event, Header
@@ -43,7 +43,7 @@ class _Compiled:
         self.fast: dict[str, Convert] = {}
         self.lean: dict[str, Convert] = {}
         self.special: dict[Header, Convert] = {}
-        self.frozen: dict[Header, Convert] = {}
+        self.written: dict[Header, Callable[[Event], bytes | None]] = {}
         self.heads: dict[Header, int] = {}
 
 
@@ -87,7 +87,7 @@ class Converter:
         }
         made: _Compiled = self.decoder.compiled.setdefault((target, version), _Compiled())
         self._plans, self._fast, self._lean = made.plans, made.fast, made.lean
-        self._special, self._frozen, self._heads = made.special, made.frozen, made.heads
+        self._special, self._written, self._heads = made.special, made.written, made.heads
         if target == CEF:
             return
         self.target = target_table(self.tables, target, version)
@@ -132,13 +132,14 @@ class Converter:
         """Count a header; one met often gets a function of its own."""
         head, reading = event.head, event.reading
         count = self._heads.get(head, 0) + 1
-        if count < _OFTEN or not reading.keys:
+        if count < _OFTEN:
             if len(self._heads) < _MOST_HEADS or head in self._heads:
                 self._heads[head] = count
             return
-        if len(self._special) >= _MOST_SPECIAL:
+        quick = event.quick or {}
+        narrow = having(reading, quick.keys())
+        if narrow is None or len(self._special) >= _MOST_SPECIAL:
             return
-        narrow = documented(reading)
         known = {
             name: value
             for name, path in ATTRIBUTES.items()
@@ -148,7 +149,9 @@ class Converter:
         plan = compile_event(self.tables, self.target, narrow, known, always(narrow))
         lean = self._lean.get(reading.id) or self._compile(reading, True)
         self._special[head] = compile_complete(plan, narrow, self.tables.lookups, self._types, lean)
-        self._frozen[head] = compile_frozen(plan, narrow, self.tables.lookups, self._types, lean)
+        write = compile_written(plan, narrow, self.tables.lookups, self._types)
+        if write is not None:
+            self._written[head] = write
 
     def _compile(self, reading: Reading, plain: bool) -> Convert:
         """The function for one table row, for plain records or for all."""
@@ -196,8 +199,13 @@ class Converter:
         """One event as one line of output, without its line feed."""
         if self.name == CEF:
             return self.line(event).encode()
-        frozen = self._frozen.get(event.head) if event.quick is not None else None
-        return dump(self(event) if frozen is None else frozen(event))
+        if event.quick is not None:
+            write = self._written.get(event.head)
+            if write is not None:
+                line = write(event)
+                if line is not None:
+                    return line
+        return dump(self(event))
 
 
 _OFTEN = 32

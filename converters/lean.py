@@ -40,16 +40,17 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-class _TextMemo(Memo[str, Any]):
+class TextMemo(Memo[str, Any]):
     """A memory that does not keep long texts, so that its size is bounded in bytes too."""
 
     __slots__ = ()
 
     def __missing__(self, key: str) -> Any:
+        """Work it out, and remember it when it is short."""
         return super().__missing__(key) if len(key) <= _LONGEST else self._read(key)
 
 
-_MEMOS = {kind: _TextMemo(read, MEMO_SIZE) for kind, read in _READ.items()}
+_MEMOS = {kind: TextMemo(read, MEMO_SIZE) for kind, read in _READ.items()}
 """What a text is, by cast: users, addresses and names come again and again."""
 
 
@@ -132,12 +133,16 @@ class Lean(Writer):
         """Leave by the other path when a documented key is missing or empty."""
         single = [cast for cast in self.reading.casts if not cast.key.endswith("*")]
         count = str(len(single))
+        others = {key for key in self.reading.keys if not key.endswith("*")}
+        names = frozenset(cast.key for cast in single)
+        # with all documented keys there, their number is proof enough
+        some = "" if names == others else f" or not x.keys() >= {self.constant(names)}"
         for cast in self.reading.casts:
             if cast.key.endswith("*"):
                 count += f" + len({self._list(cast)} or ())"
         colon = any(cast.colon for cast in self.reading.casts)  # else no value is empty
         empty = " or '' in x.values()" if colon else ""
-        self.line(f"if len(x) != {count}{empty}: return _full(e)")
+        self.line(f"if len(x) != {count}{some}{empty}: return _full(e)")
 
     def _values(self) -> None:
         wanted = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from datto_siem.converters.plan.model import Step
 from datto_siem.converters.plan.ocsf import OcsfRules
 from datto_siem.converters.schemas import cim, columns, ecs, ocsf
-from datto_siem.converters.tables.expression import Expr
+from datto_siem.converters.tables.expression import ABSENT, Expr
 
 if TYPE_CHECKING:
     from datto_siem.converters.tables.model import Target
@@ -85,10 +85,9 @@ class CimRules(NoSchema):
         waived = {name.removeprefix("waive.") for name in facts if name.startswith("waive.")}
         wanted = []
         for field in cim().dataset(dataset).fields.values():
-            if field.name not in rows or field.name in waived:
-                continue
-            expr = rows[field.name].expr
-            if sure(expr):
+            # a row may be folded away for records that lack its key: the need is never met then
+            expr = rows[field.name].expr if field.name in rows else ABSENT
+            if field.name in waived or sure(expr):
                 continue
             if field.type == "required":
                 wanted.append(expr)
@@ -132,12 +131,12 @@ class SentinelRules(NoSchema):
 
     def needs(self, rows: Rows, facts: Mapping[str, Any], sure: Sure) -> list[Expr]:
         """Mandatory physical columns that a record may lack."""
-        return [
-            rows[name].expr
+        wanted = [
+            rows[name].expr if name in rows else ABSENT
             for name, column in self._columns(self._table or facts.get("Type")).items()
             if column.klass == "Mandatory" and column.physical
-            if name in rows and not sure(rows[name].expr)
         ]
+        return [expr for expr in wanted if not sure(expr)]
 
 
 def rules(target: Target) -> Rules:
