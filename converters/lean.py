@@ -180,48 +180,44 @@ class Lean(Writer):
         if cast.key.endswith("*"):
             filled[cast.parts[0][1]] = self._list(cast)
             return
-        if self.complete:
-            self._sure_cast(cast, filled, times)
-            return
-        text = self.assign(f"g({cast.key!r})" + (" or None" if cast.kind == "text" else ""))
-        value = text
-        if cast.kind != "text" or cast.agrees or cast.among:
-            value = self._checked(cast, text)
+        value = self._there(cast) if self.complete else self._maybe(cast)
         if cast.kind == "time":
             times[cast.key] = value
         for part, name in cast.parts:
-            held = value
             if part and name not in self.wanted and name not in self.shared:
                 continue
-            if part:
-                held = self.assign(f"None if {value} is None else {value}.get({part!r})")
+            held = self._held(value, part)
             other = filled.get(name)
             if other is not None:
                 self._both(held, other)
             filled[name] = held
 
-    def _sure_cast(self, cast: Cast, filled: dict[str, str], times: dict[str, str]) -> None:
-        """Read one key that is there."""
+    def _held(self, value: str, part: str) -> str:
+        """One part of a compound value."""
+        if not part:
+            return value
+        if not self.sure(value):
+            return self.assign(f"None if {value} is None else {value}.get({part!r})")
+        if part in SURE_PARTS:
+            return self.assign(f"{value}[{part!r}]", True)
+        return self.assign(f"{value}.get({part!r})")
+
+    def _there(self, cast: Cast) -> str:
+        """Read a key that is there."""
         text = self.assign(f"x[{cast.key!r}]", True)
         self._verify(cast, text)
-        value = text
-        if cast.kind != "text":
-            value = self.assign(self._read(cast.kind, text), True)
-            self.line(f"if {value} is None: return _full(e)")
-        if cast.kind == "time":
-            times[cast.key] = value
-        for part, name in cast.parts:
-            held = value
-            if part and name not in self.wanted and name not in self.shared:
-                continue
-            if part in SURE_PARTS:
-                held = self.assign(f"{value}[{part!r}]", True)
-            elif part:
-                held = self.assign(f"{value}.get({part!r})")
-            other = filled.get(name)
-            if other is not None:
-                self._both(held, other)
-            filled[name] = held
+        if cast.kind == "text":
+            return text
+        value = self.assign(self._read(cast.kind, text), True)
+        self.line(f"if {value} is None: return _full(e)")
+        return value
+
+    def _maybe(self, cast: Cast) -> str:
+        """Read a key that may be missing."""
+        text = self.assign(f"g({cast.key!r})" + (" or None" if cast.kind == "text" else ""))
+        if cast.kind == "text" and not (cast.agrees or cast.among):
+            return text
+        return self._checked(cast, text)
 
     def _verify(self, cast: Cast, text: str) -> None:
         """Note what does not agree, as `read` does, without leaving the fast path."""
