@@ -24,6 +24,7 @@ STDIN = "-"
 BLOCK = 1 << 18
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
+_SPACE = 0x20
 
 Line = tuple[int, bytes]
 
@@ -138,10 +139,15 @@ def split(blocks: Iterable[bytes], longest: int) -> Iterator[list[Line]]:
         first, *others = block.split(b"\n")
         pending.append(first)
         size += len(first)
-        for part in others:
-            batch += [(number, piece) for piece in _pieces(b"".join(pending), longest)]
-            pending, size = [part], len(part)
-            number += 1
+        if others:
+            lines = [b"".join(pending), *others[:-1]]
+            if max(map(len, lines)) <= longest:
+                batch += zip(range(number, number + len(lines)), lines, strict=True)
+            else:
+                for at, line in enumerate(lines, number):
+                    batch += [(at, piece) for piece in _pieces(line, longest)]
+            number += len(lines)
+            pending, size = [others[-1]], len(others[-1])
         if size > longest:
             whole = b"".join(pending)
             kept = len(whole) - (len(whole) - 1) % longest - 1  # the last piece stays open
@@ -161,6 +167,8 @@ def _pieces(line: bytes, longest: int) -> list[bytes]:
 
 def record(line: bytes) -> bytes | None:
     """A line as a record: trailing CR and NUL taken off; None when it is blank."""
+    if line and line[0] > _SPACE:  # begins with something: nearly every line
+        return line.rstrip(b"\r\0")
     return line.rstrip(b"\r\0") if line.strip(_BLANK) else None
 
 
