@@ -132,11 +132,7 @@ class Writer(Expressions):
             for parent in parents:
                 place = place.setdefault(parent, {})
             place[(name, False)] = atom
-        self._root(root)
-
-    def _root(self, tree: Mapping[tuple[str, bool], Any]) -> None:
-        """Write the document's object."""
-        self._object("d", tree)
+        self._object("d", root)
 
     def _object(self, name: str, tree: Mapping[tuple[str, bool], Any]) -> None:
         """Write one object: what is sure as a literal, the rest by tests."""
