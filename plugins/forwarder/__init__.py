@@ -1,0 +1,1 @@
+"""The forwarder: intake, durable log, delivery, supervision."""

@@ -1,0 +1,122 @@
+"""The durable log as the rest of the forwarder sees it: append, read, commit.
+
+Small on purpose: the embedded log (SQLite) and a Kafka log implement it. A log holds raw records
+once; each output has its own offset in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from datto_siem.plugins.record import Record
+    from datto_siem.plugins.source import Arrival, Mark
+
+
+class LogFull(Exception):
+    """The log is at its cap and its policy refuses new records; nothing was appended."""
+
+
+class LogDamaged(Exception):
+    """Part of the log cannot be read; the message says what was moved where and what is lost."""
+
+
+class Rewound(Exception):
+    """The output's offset was set from outside (`forward replay`): read again from there."""
+
+
+class Writer(Protocol):
+    """Appends. One for each receiving process; several may be open."""
+
+    def append(self, arrivals: Sequence[Arrival], marks: Sequence[Mark] = ()) -> int:
+        """Make records durable, with the marks, in one transaction.
+
+        Returns:
+            How many old undelivered records were dropped to make room (policy `drop-oldest`).
+
+        Raises:
+            LogFull: No room under the policies `block` and `refuse-newest`.
+            OSError: The disk refuses; nothing was appended.
+        """
+
+    def mark(self, source: str) -> str | None:
+        """The last durable position of a source."""
+
+    def close(self) -> None:
+        """Close; what was appended stays."""
+
+
+class Chunk(NamedTuple):
+    """Records read together, in order."""
+
+    records: list[Record]
+    end: int
+    """The offset to commit when all of them are settled: one behind the last."""
+    lost: int = 0
+    """Records before or among them that could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far an output is."""
+
+    committed: int
+    end: int
+    waiting: int
+    """Records between."""
+    oldest: int | None
+    """Receive time in milliseconds of the first record that waits."""
+
+
+class Reader(Protocol):
+    """Reads for one output, from its committed offset on."""
+
+    def read(self, nbytes: int) -> Chunk | None:
+        """The next records after those read before, about so many bytes; None when there are none.
+
+        Raises:
+            Rewound: The offset was moved from outside.
+        """
+
+    def commit(self, end: int) -> None:
+        """Everything below this offset is settled; durable on return.
+
+        Raises:
+            Rewound: The offset was moved from outside; nothing was committed.
+        """
+
+    def standing(self) -> Standing:
+        """How far the output is."""
+
+    def close(self) -> None:
+        """Close."""
+
+
+class Log(Protocol):
+    """Opens writers and readers, keeps the log within its limits, moves offsets."""
+
+    def writer(self) -> Writer:
+        """A writer for this process."""
+
+    def reader(self, output: str) -> Reader:
+        """A reader for an output; a new output starts at the oldest record kept."""
+
+    def sweep(self, outputs: Sequence[str]) -> Mapping[str, int]:
+        """Drop what all outputs have settled and retention does not keep; give space back.
+
+        Returns:
+            Undelivered records dropped by reason ("age", "full", "damaged").
+        """
+
+    def rewind(self, output: str, received: int) -> int:
+        """Set an output's offset to the first record received at or after a time (milliseconds).
+
+        Returns:
+            How many records will be sent again.
+        """
+
+    def size(self) -> tuple[int, int]:
+        """Bytes on disk and records kept."""

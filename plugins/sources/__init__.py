@@ -1,0 +1,1 @@
+"""Listeners, one module each; the module's name is the listener's `type`."""
