@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     path for folder in ("converters", "plugins") for path in ROOT.glob(f"{folder}/**/*.py")
 )
-MIDDLE = ("filters", "generators", "sinks", "sources", "forwarder")
+MIDDLE = ("filters", "generators", "sinks", "sources", "forwarder", "simulator")
 FORBIDDEN = {"socket", "threading", "asyncio", "subprocess", "multiprocessing", "requests", "http"}
 CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow"}
 CLOCK_READER = "converters/decoder.py"  # its `received=None` means now
@@ -23,7 +23,7 @@ def layer(module: str) -> str:
     parts = module.split("/")
     if parts[0] != "plugins":
         return parts[0]
-    return parts[1].removesuffix(".py") if len(parts) > 2 else "plugins"
+    return parts[1] if (ROOT / "plugins" / parts[1]).is_dir() else "plugins"
 
 
 def imported(path: Path) -> list[tuple[int, str]]:
