@@ -6,7 +6,6 @@ a `repr`, so nothing of a table or a record becomes code.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import operators
@@ -14,7 +13,7 @@ from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.times import iso
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from datto_siem.converters.evaluate import Lookups
     from datto_siem.converters.tables.expression import Expr
@@ -31,9 +30,6 @@ _FORMAT = {
 }
 
 
-_VARIABLE = re.compile(r"\bv[0-9]+\b")
-
-
 class Expressions:
     """Writes what works expressions out, statement by statement.
 
@@ -42,7 +38,7 @@ class Expressions:
         depth: Depth of indentation.
         fields: Field -> the variable that holds it.
         certain: Variables that always have a value.
-        lasting: Variables that depend on sender and syslog header only.
+        literals: Literal -> its value.
         constants: What the source calls by name.
     """
 
@@ -55,8 +51,8 @@ class Expressions:
         self.count = 0
         self.fields: dict[str, str] = {}
         self.known: dict[Expr, str] = {}
+        self.literals: dict[str, Any] = {}
         self.certain: set[str] = set()
-        self.lasting: set[str] = set()
         self.constants: dict[str, Any] = {
             "_iso": iso,
             "_in_seconds": operators.in_seconds,
@@ -85,12 +81,15 @@ class Expressions:
         """Write what works an expression out; gives a variable or a literal."""
         if expr[0] == "const":
             value = list(expr[1]) if isinstance(expr[1], tuple) else expr[1]
-            return repr(value)
+            text = repr(value)
+            self.literals[text] = value
+            return text
         if expr[0] == "ref":
             return self.ref(expr[1])
         if expr in self.known:
             return self.known[expr]
-        atom = _WRITE[expr[0]](self, expr) if expr[0] in _WRITE else self.single(expr)
+        write = _WRITE.get(expr[0])
+        atom = getattr(self, write)(expr) if write else self.single(expr)
         if self.depth == 1:  # inside a branch a value may not have been worked out
             self.known[expr] = atom
         return atom
@@ -105,9 +104,6 @@ class Expressions:
         self.line(f"{atom} = {text}")
         if certain:
             self.certain.add(atom)
-        read = set(_VARIABLE.findall(text))
-        if read and read <= self.lasting:
-            self.lasting.add(atom)
         return atom
 
     def single(self, expr: Expr) -> str:
@@ -278,8 +274,6 @@ class Expressions:
         self.line(f"{atom} = {atom} or None")
         if any(self.sure(each) for each in atoms):
             self.certain.add(atom)
-        if all(each in self.lasting or not each.startswith("v") for each in atoms):
-            self.lasting.add(atom)
         return atom
 
     def join(self, expr: Expr) -> str:
@@ -309,16 +303,16 @@ class Expressions:
 
 
 _TEXTUAL = frozenset({"text", "mac", "ip"})
-_WRITE: Mapping[str, Callable[[Expressions, Expr], str]] = {
-    "fmt": Expressions.fmt,
-    "first": Expressions.first,
-    "if": Expressions.choose,
-    "lookup": Expressions.lookup,
-    "table": Expressions.table,
-    "template": Expressions.template,
-    "list": Expressions.list,
-    "join": Expressions.join,
-    "minus": Expressions.minus,
-    "community_id": Expressions.community,
-    "collect": Expressions.collect,
+_WRITE: Mapping[str, str] = {
+    "fmt": "fmt",
+    "first": "first",
+    "if": "choose",
+    "lookup": "lookup",
+    "table": "table",
+    "template": "template",
+    "list": "list",
+    "join": "join",
+    "minus": "minus",
+    "community_id": "community",
+    "collect": "collect",
 }

@@ -5,26 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import cef
-from datto_siem.converters.decoder import Decoder, decoder
+from datto_siem.converters.decoder import Decoder, decoder, now
 from datto_siem.converters.errors import SchemaMissing
 from datto_siem.converters.fast import Convert, compile_plan
-from datto_siem.converters.given import ATTRIBUTES
 from datto_siem.converters.interpret import Run
-from datto_siem.converters.lean import compile_complete, compile_lean
 from datto_siem.converters.output import dump
 from datto_siem.converters.plan.compile import compile_event
-from datto_siem.converters.plan.reading import always, documented, having
 from datto_siem.converters.schemas import ecs_versions, ocsf_versions
+from datto_siem.converters.shapes import Shapes
 from datto_siem.converters.tables.target import target as target_table
-from datto_siem.converters.written import compile_written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from datto_siem.converters.event import Event, Header
+    from datto_siem.converters.event import Event
     from datto_siem.converters.plan.model import EventPlan, Reading
-    from datto_siem.converters.tables.model import Tables
+    from datto_siem.converters.tables.model import Tables, Target
 
 CEF = "cef"
 _VERSIONS = {"ocsf": ocsf_versions, "ecs": ecs_versions}
@@ -41,10 +38,16 @@ class _Compiled:
     def __init__(self) -> None:
         self.plans: dict[str, EventPlan] = {}
         self.fast: dict[str, Convert] = {}
-        self.lean: dict[str, Convert] = {}
-        self.special: dict[Header, Convert] = {}
-        self.written: dict[Header, Callable[[Event], bytes | None]] = {}
-        self.heads: dict[Header, int] = {}
+        self.met: dict[str, int] = {}
+        self._shapes: dict[int, Shapes] = {}
+
+    def shapes(
+        self, decoder: Decoder, target: Target | None, types: Mapping[str, str], cef_version: int
+    ) -> Shapes:
+        """The shapes that lines of output are written by."""
+        if cef_version not in self._shapes:
+            self._shapes[cef_version] = Shapes(decoder, target, types, cef_version)
+        return self._shapes[cef_version]
 
 
 class Converter:
@@ -81,20 +84,21 @@ class Converter:
         self.cef_version = cef_version
         if target not in targets(self.tables):
             raise ValueError(f"no target {target!r}; there are {', '.join(targets(self.tables))}")
-        self._types = {
+        self.types = {
             **{name: field.type for name, field in self.tables.vocabulary.fields.items()},
             "message": "text",
         }
         made: _Compiled = self.decoder.compiled.setdefault((target, version), _Compiled())
-        self._plans, self._fast, self._lean = made.plans, made.fast, made.lean
-        self._special, self._written, self._heads = made.special, made.written, made.heads
+        self._plans, self._fast, self._met = made.plans, made.fast, made.met
         if target == CEF:
+            self.shapes = made.shapes(self.decoder, None, self.types, cef_version)
             return
         self.target = target_table(self.tables, target, version)
         known = _VERSIONS.get(target)
         if version is not None and (known is None or version not in known()):
             listed = ", ".join(known()) if known is not None else self.target.version
             raise SchemaMissing(f"{target} has no version {version!r} here; there is {listed}")
+        self.shapes = made.shapes(self.decoder, self.target, self.types, 0)
 
     def plan(self, reading: Reading) -> EventPlan:
         """The plan for events of one table row."""
@@ -111,61 +115,21 @@ class Converter:
         """
         if self.name == CEF:
             return {CEF: self.line(event)}
-        if event.quick is None:
-            ready = self._fast
-        else:
-            special = self._special.get(event.head)
-            if special is not None:
-                return special(event)
-            ready = self._lean
-            self._met(event)
-        convert = ready.get(event.reading.id)
+        convert = self._fast.get(event.reading.id)
         if convert is None:
-            convert = self._compile(event.reading, event.quick is not None)
+            convert = self._compile(event)
+            if convert is None:
+                return self.run(event).document
         return convert(event)
 
-    def has_own(self, head: Header) -> bool:
-        """Whether a header was met often enough to have a function of its own."""
-        return head in self._special
-
-    def _met(self, event: Event) -> None:
-        """Count a header; one met often gets a function of its own."""
-        head, reading = event.head, event.reading
-        count = self._heads.get(head, 0) + 1
-        if count < _OFTEN:
-            if len(self._heads) < _MOST_HEADS or head in self._heads:
-                self._heads[head] = count
-            return
-        quick = event.quick or {}
-        narrow = having(reading, quick.keys())
-        if narrow is None or len(self._special) >= _MOST_SPECIAL:
-            return
-        known = {
-            name: value
-            for name, path in ATTRIBUTES.items()
-            if path.startswith("head.")
-            if (value := getattr(head, path.removeprefix("head.")))
-        }
-        plan = compile_event(self.tables, self.target, narrow, known, always(narrow))
-        lean = self._lean.get(reading.id) or self._compile(reading, True)
-        self._special[head] = compile_complete(plan, narrow, self.tables.lookups, self._types, lean)
-        write = compile_written(plan, narrow, self.tables.lookups, self._types)
-        if write is not None:
-            self._written[head] = write
-
-    def _compile(self, reading: Reading, plain: bool) -> Convert:
-        """The function for one table row, for plain records or for all."""
-        fast = self._fast.get(reading.id)
-        if fast is None:
-            fast = compile_plan(self.plan(reading), self.tables.lookups, self._types)
-            self._fast[reading.id] = fast
-        if not plain:
-            return fast
-        narrow = documented(reading)
-        plan = compile_event(self.tables, self.target, narrow)
-        lean = compile_lean(plan, narrow, self.tables.lookups, self._types, fast)
-        self._lean[reading.id] = lean
-        return lean
+    def _compile(self, event: Event) -> Convert | None:
+        """The function for the event's table row, once the row was met a few times."""
+        row = event.reading.id
+        met = self._met[row] = self._met.get(row, 0) + 1
+        if met <= _SELDOM:
+            return None
+        self._fast[row] = compile_plan(self.plan(event.reading), self.tables.lookups, self.types)
+        return self._fast[row]
 
     def run(self, event: Event) -> Run:
         """The same, step by step: what `explain` shows, and the reference of the fast path."""
@@ -192,23 +156,19 @@ class Converter:
             uid: Id assigned at receipt.
             ordinal: Number of the record in its input.
         """
-        event = self.decoder.decode(line, received, peer, uid, ordinal)
-        return self.dump(event)
+        if received is None:
+            received = now()
+        found = self.shapes.write(line, received, peer, uid, ordinal)
+        if found is not None:
+            return found[0]
+        return self.dump(self.decoder.decode(line, received, peer, uid, ordinal))
 
     def dump(self, event: Event) -> bytes:
         """One event as one line of output, without its line feed."""
-        if self.name == CEF:
-            return self.line(event).encode()
-        if event.quick is not None:
-            write = self._written.get(event.head)
-            if write is not None:
-                line = write(event)
-                if line is not None:
-                    return line
-        return dump(self(event))
+        line = self.line(event).encode() if self.name == CEF else dump(self(event))
+        self.shapes.learn(event)
+        return line
 
 
-_OFTEN = 32
-"""A header met this often is worth a function of its own (some milliseconds to make)."""
-_MOST_SPECIAL = 128
-_MOST_HEADS = 4096
+_SELDOM = 8
+"""Records of a row that the interpreter converts: a function takes some milliseconds to make."""

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 _MAX_HEADERS = 2048
 
 
+def now() -> int:
+    """Epoch milliseconds: the only place where a clock is read, for records without a time."""
+    return time.time_ns() // 1_000_000
+
+
 class Decoder:
     """Decodes records by one set of tables.
 
@@ -67,7 +72,7 @@ class Decoder:
             ordinal: Number of the record in its input, so that equal records get different ids.
         """
         if received is None:
-            received = time.time_ns() // 1_000_000
+            received = now()
         broken = False
         if isinstance(line, bytes):
             raw = line
@@ -88,6 +93,11 @@ class Decoder:
             event.text = _unframed(whole)
             self._take_apart(event)
         return event
+
+    def remembered(self, header: str) -> Entry | None:
+        """The table row of a whole header, from `CEF:` to its last pipe, that was met before."""
+        known = self._headers.get(header)
+        return None if known is None else known[1]
 
     def _plain(self, event: Event, text: str, size: int) -> bool:
         """The short way for a header met before and a record with nothing to repair."""

@@ -63,7 +63,6 @@ class Event:
         body: Body of a record that is not CEF.
         prefix: Text before the CEF header.
         begins: Where the extension begins in `text`.
-        calm: Set by a conversion that found nothing to note in a plain record.
         ordinal: Number of the record in its input.
         known_envelope: The envelope, once it was read.
         quick: Wire key -> text, when the record is a plain run of documented pairs; else None.
@@ -75,7 +74,6 @@ class Event:
         "_parts",
         "begins",
         "body",
-        "calm",
         "early",
         "entry",
         "fault",
@@ -107,7 +105,6 @@ class Event:
         self.repairs: list[Note] | None = None
         self.prefix = ""
         self.begins = 0
-        self.calm = False
         self.ordinal = 0
         self.peer: str | None = None
         self.uid_given: str | None = None
@@ -233,32 +230,20 @@ class Event:
         self.early.append(Note(kind, key, offset))
 
     @property
-    def noted(self) -> bool:
-        """Whether there is any note; cheap after a conversion."""
-        if self.calm:
-            return bool(self.early or self.repairs)
-        return bool(self.notes)
-
-    @property
-    def early_kinds(self) -> list[str] | None:
-        """Like `note_kinds`, of the notes made before fields are read."""
-        notes = (self.early or []) + (self.repairs or [])
-        return _kinds(notes) if notes else None
-
-    @property
     def note_kinds(self) -> list[str] | None:
         """Distinct kinds of notes, `kind:key` where a key is meant; None when there are none."""
         notes = self.parts.notes
-        return _kinds(notes) if notes else None
+        return kinds(notes) if notes else None
 
     def __repr__(self) -> str:
         """Short, with control characters escaped."""
         return f"<Event {self.reading.id} {self.header!r} {len(self.pairs)} pairs>"
 
 
-def _kinds(notes: list[Note]) -> list[str]:
-    kinds = dict.fromkeys(f"{kind}:{key}" if key else kind for kind, key, _ in notes)
-    return sorted(kinds)[:MAX_NOTES]  # however the record orders its pairs
+def kinds(notes: list[Note]) -> list[str]:
+    """Distinct kinds of notes, `kind:key` where a key is meant."""
+    found = dict.fromkeys(f"{kind}:{key}" if key else kind for kind, key, _ in notes)
+    return sorted(found)[:MAX_NOTES]  # however the record orders its pairs
 
 
 class Parts:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 # Namespace of these ids: UUIDv5 of the DNS name "datto-siem.invalid", as bytes.
-_NAMESPACE = bytes.fromhex("bc198a93fb3f5a6f8e4add65f1f2e66f")
+_NAMED = hashlib.sha1(bytes.fromhex("bc198a93fb3f5a6f8e4add65f1f2e66f"), usedforsecurity=False)
+_VARIANT = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}
 
 
 def uid(raw: bytes, peer: str | None, received: int, ordinal: int) -> str:
@@ -17,7 +18,8 @@ def uid(raw: bytes, peer: str | None, received: int, ordinal: int) -> str:
         received: Receive time in milliseconds.
         ordinal: Number of the record among those of one input, so that equal lines stay apart.
     """
-    name = b"%s\0%d\0%d\0%s" % ((peer or "").encode(), received, ordinal, raw)
-    hex_ = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest()
-    variant = "89ab"[int(hex_[16], 16) & 3]
+    digest = _NAMED.copy()
+    digest.update(b"%b\0%d\0%d\0%b" % ((peer or "").encode(), received, ordinal, raw))
+    hex_ = digest.hexdigest()
+    variant = _VARIANT[hex_[16]]
     return f"{hex_[:8]}-{hex_[8:12]}-5{hex_[13:16]}-{variant}{hex_[17:20]}-{hex_[20:32]}"

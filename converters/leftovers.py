@@ -92,7 +92,8 @@ def fill_columns(
         column = columns.get(key)
         if column is None or not text:
             continue
-        value = _COLUMN[column[1]](text, event.received) if column[1] in _COLUMN else text
+        read = COLUMN_READERS.get(column[1])
+        value = text if read is None else read(text, event.received)
         if value is not None:
             document[column[0]] = value
             taken.add(key)
@@ -118,4 +119,4 @@ def _datetime(text: str, received: int) -> str | None:
     return None if value is None else times.iso(value)
 
 
-_COLUMN = {"int": _integer, "long": _long, "real": _real, "datetime": _datetime}
+COLUMN_READERS = {"int": _integer, "long": _long, "real": _real, "datetime": _datetime}

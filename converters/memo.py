@@ -7,7 +7,7 @@ when full: simpler and faster than keeping an order of use, and right for the sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,3 +37,16 @@ class Memo(dict[K, V]):
             self.clear()
         value = self[key] = self._read(key)
         return value
+
+
+class TextMemo(Memo[str, Any]):
+    """A memory that does not keep long texts, so that its size is bounded in bytes too."""
+
+    __slots__ = ()
+
+    def __missing__(self, key: str) -> Any:
+        """Work it out, and remember it when it is short."""
+        return super().__missing__(key) if len(key) <= _LONGEST else self._read(key)
+
+
+_LONGEST = 64

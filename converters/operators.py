@@ -85,12 +85,26 @@ def scope(address: str) -> str | None:
 
 
 def _scope(address: str) -> str | None:
+    if ":" not in address and as_ip(address) is not None:
+        first, second, _ = address.split(".", 2)
+        return "private" if _is_private(int(first), int(second)) else "public"
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return None
     inside = any(parsed.version == block.version and parsed in block for block in _PRIVATE)
     return "private" if inside else "public"
+
+
+def _is_private(first: int, second: int) -> bool:
+    """The same of an IPv4 address by its first two numbers, at a tenth of the price."""
+    return (
+        first in (10, 127)
+        or (first == 172 and 16 <= second < 32)
+        or (first == 192 and second == 168)
+        or (first == 100 and 64 <= second < 128)
+        or (first == 169 and second == 254)
+    )
 
 
 _scopes: Memo[str, str | None] = Memo(_scope, _CACHE_SIZE)
@@ -165,21 +179,24 @@ def community_id(
     one, two = _packed[source], _packed[destination]
     if protocol not in (6, 17, 132) or len(one) != len(two) or not one:
         return None
-    here = one + source_port.to_bytes(2, "big")
-    there = two + destination_port.to_bytes(2, "big")
-    low, high = (here, there) if here <= there else (there, here)
-    data = b"\0\0%b%b%c\0%b%b" % (low[:-2], high[:-2], protocol, low[-2:], high[-2:])
+    ports = source_port << 16 | destination_port
+    if (one, source_port) > (two, destination_port):
+        one, two, ports = two, one, destination_port << 16 | source_port
+    data = b"\0\0%b%b%c\0%b" % (one, two, protocol, ports.to_bytes(4, "big"))
     digest = hashlib.sha1(data, usedforsecurity=False).digest()
     return "1:" + binascii.b2a_base64(digest, newline=False).decode()
 
 
 def _pack(address: str) -> bytes:
+    if ":" not in address and as_ip(address) is not None:
+        return b"".join([_OCTETS[octet] for octet in address.split(".")])  # a tenth of the price
     try:
         return ipaddress.ip_address(address).packed
     except ValueError:
         return b""
 
 
+_OCTETS = {str(number): bytes([number]) for number in range(256)}
 _packed: Memo[str, bytes] = Memo(_pack, _CACHE_SIZE)
 
 

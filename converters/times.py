@@ -15,7 +15,7 @@ Decisions:
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 
 from datto_siem.converters.memo import Memo
 
@@ -27,7 +27,6 @@ DAY = 24 * HOUR
 FLOOR = 1_420_070_400_000  # 2015-01-01, before any of these products
 _END = 253_402_300_800_000  # 10000-01-01
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _LONGEST = 64  # no form below comes near; keeps hostile texts away from the patterns
 _MOST_DIGITS = 19  # epoch nanoseconds until 2286
@@ -193,7 +192,7 @@ def plausible(when: int, received: int) -> bool:
 
 def iso(when: int) -> str:
     """Write `2026-11-24T10:00:00.123Z`; `when` must lie in the years 1 to 9999."""
-    return _seconds[when // SECOND] + _TAILS[when % SECOND]
+    return HOURS[when // HOUR] + CLOCKS[when // SECOND % 3_600] + _TAILS[when % SECOND]
 
 
 def _read_slashed(text: str, zone: str | None) -> int | None:
@@ -277,11 +276,15 @@ def _read_day(text: str) -> int | None:
     return _day(int(text[:4]), int(text[5:7]), int(text[8:]))
 
 
-def _write_second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+def _write_hour(hour: int) -> str:
+    return f"{date.fromordinal(_EPOCH_DAY + hour // 24).isoformat()}T{hour % 24:02d}:"
 
 
 _days: Memo[str, int | None] = Memo(_read_day, 512)
 _offsets: Memo[str, int | None] = Memo(_read_offset, 256)
-_seconds: Memo[int, str] = Memo(_write_second, 8_192)
-_TAILS = tuple(f".{part:03d}Z" for part in range(SECOND))
+
+HOURS: Memo[int, str] = Memo(_write_hour, 8_192)
+"""Hours since 1970 -> `2026-11-24T10:`; no text of a time is remembered whole, few come twice."""
+CLOCKS = tuple(f"{second // 60:02d}:{second % 60:02d}." for second in range(3_600))
+"""The rest of a written time, to the point before its milliseconds."""
+_TAILS = tuple(f"{part:03d}Z" for part in range(SECOND))

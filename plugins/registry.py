@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-KINDS = ("sinks", "sources")
+KINDS = ("filters", "sinks", "sources")
 
 
 class Unknown(LookupError):
@@ -30,7 +30,7 @@ def plugin(kind: str, name: str) -> ModuleType:
     """Import one plugin.
 
     Args:
-        kind: `sinks` or `sources`.
+        kind: One of `KINDS`.
         name: Its name; checked against the list, so a configuration cannot import anything else.
 
     Raises:

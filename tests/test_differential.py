@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from cases import FIXTURES, PEER, RECEIVED, TARGETS, folders
-from lines import generate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lines import QUIRKS, generate, with_quirk
+from ordinary_lines import ordinary
 
-from datto_siem.converters import Converter, convert
+from datto_siem.converters import Converter, shapes
 from datto_siem.converters.event import Parts
+from datto_siem.converters.output import dump
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from datto_siem.converters import Event
 
 VERSIONS = [(target, None) for target in TARGETS] + [("ocsf", "1.1.0"), ("ocsf", "1.3.0")]
+EVERY = [*VERSIONS, ("cef", None)]
 
 
 def records() -> list[bytes]:
@@ -28,24 +35,157 @@ def records() -> list[bytes]:
 RECORDS = records()
 
 
-@pytest.mark.parametrize(("target", "version"), VERSIONS)
-def test_compiled_plans_equal_the_interpreter(
-    target: str, version: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(convert, "_OFTEN", 2)  # every path early: ordinary, plain, one header
-    monkeypatch.setattr(convert, "_MOST_SPECIAL", 10_000)
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shapes are made at once, and as many as there are."""
+    monkeypatch.setattr(shapes, "OFTEN", 1)
+    monkeypatch.setattr(shapes, "PATIENCE", 1)
+    monkeypatch.setattr(shapes, "MOST_SHAPES", 10_000)
+
+
+def fresh(target: str, version: str | None = None) -> Converter:
+    """A converter that has learnt nothing yet."""
     converter = Converter(target, version)
-    paths = {"ordinary": 0, "plain": 0, "special": 0}
-    for raw in RECORDS:
-        reference = converter.run(_event(converter, raw)).document
-        event = _event(converter, raw)
-        special = converter.has_own(event.head)
-        kind = "ordinary" if event.quick is None else "special" if special else "plain"
-        paths[kind] += 1
-        assert converter(event) == reference, raw
-        written = converter.dump(_event(converter, raw))
-        assert json.loads(written) == json.loads(json.dumps(reference)), raw
-    assert min(paths.values()) > 100, paths
+    table = None if target == "cef" else converter.target
+    converter.shapes = shapes.Shapes(converter.decoder, table, converter.types, 0)
+    return converter
+
+
+def reference(converter: Converter, event: Event) -> bytes:
+    if converter.name == "cef":
+        return converter.line(event).encode()
+    return dump(converter.run(event).document)
+
+
+def mismatches(converter: Converter, raws: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each record, and whether a shape wrote it; every output is held against the reference."""
+    for ordinal, raw in enumerate(raws):
+        event = converter.decoder.decode(raw, RECEIVED, PEER, None, ordinal)
+        found = converter.shapes.write(raw, RECEIVED, PEER, None, ordinal)
+        if found is not None:
+            assert found[1].noted == bool(event.notes), raw
+            assert found[1].unknown == (event.reading.activity == "unknown"), raw
+        want = reference(converter, event)
+        assert converter.encode(raw, RECEIVED, PEER, None, ordinal) == want, raw
+        yield raw, found is not None
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(("target", "version"), EVERY)
+def test_every_record_becomes_the_bytes_that_the_interpreter_gives(
+    target: str, version: str | None
+) -> None:
+    converter = fresh(target, version)
+    taken = [by_shape for _, by_shape in mismatches(converter, [*RECORDS, *RECORDS])]
+    assert sum(taken) > 500, sum(taken)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(("target", "version"), EVERY)
+def test_nearly_all_ordinary_lines_take_the_short_way(target: str, version: str | None) -> None:
+    converter = fresh(target, version)
+    for _ in mismatches(converter, ordinary(1_500, seed=1)):
+        pass
+    taken = [by_shape for _, by_shape in mismatches(converter, ordinary(600, seed=2))]
+    assert sum(taken) > 0.97 * len(taken), f"{sum(taken)} of {len(taken)}"
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("target", ["ecs", "csl", "cef"])
+def test_lines_with_their_keys_in_any_order_take_the_short_way_too(target: str) -> None:
+    converter = fresh(target)
+    for _ in mismatches(converter, ordinary(1_500, seed=1, shuffled=True)):
+        pass
+    lines = ordinary(600, seed=2, shuffled=True)
+    taken = [by_shape for _, by_shape in mismatches(converter, lines)]
+    assert sum(taken) > 0.85 * len(taken), f"{sum(taken)} of {len(taken)}"
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("target", ["ecs", "ocsf"])
+def test_quirks_that_come_again_and_again_are_written_as_the_interpreter_does(target: str) -> None:
+    converter = fresh(target)
+    for quirk in QUIRKS:
+        for _ in mismatches(converter, [line.raw for line in with_quirk(quirk, 40)]):
+            pass
+
+
+def taught() -> tuple[Converter, list[bytes]]:
+    """A converter with shapes, and lines that take them."""
+    converter = fresh("ocsf")
+    lines = ordinary(400, seed=3)
+    for _ in range(3):
+        for line in lines:
+            converter.encode(line, RECEIVED, PEER)
+    return converter, [line for line in lines if converter.shapes.write(line, RECEIVED, PEER)]
+
+
+@pytest.fixture(scope="module")
+def with_shapes() -> tuple[Converter, list[bytes]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shapes, "OFTEN", 1)
+        patch.setattr(shapes, "PATIENCE", 1)
+        return taught()
+
+
+_PLACES = re.compile(rb"[ =:|.@<>]")
+_BITS = st.sampled_from(
+    [
+        *(bytes([code]) for code in (*b' =:|\\";.@A01-', 0, 9, 13, 27, 127)),
+        *(b"\xc3\xa9", b"  ", b" x=1", b" cs2:y", b" action=drop", b"999999", b"groups.3=q"),
+    ]
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    pick=st.integers(0, 10_000),
+    place=st.integers(0, 10_000),
+    bit=_BITS,
+    cut=st.integers(0, 3),
+    beside=st.booleans(),
+)
+def test_a_mutated_line_never_becomes_something_else(
+    with_shapes: tuple[Converter, list[bytes]],
+    pick: int,
+    place: int,
+    bit: bytes,
+    cut: int,
+    beside: bool,
+) -> None:
+    converter, lines = with_shapes
+    line = lines[pick % len(lines)]
+    places = [match.start() for match in _PLACES.finditer(line)] if beside else []
+    at = places[place % len(places)] + 1 if places else place % (len(line) + 1)
+    raw = line[:at] + bit + line[at + cut :]
+    event = converter.decoder.decode(raw, RECEIVED, PEER, None, 7)
+    found = converter.shapes.write(raw, RECEIVED, PEER, None, 7)
+    if found is not None:
+        assert found[0] == reference(converter, event)
+        assert found[1].noted == bool(event.notes)
+
+
+def test_documents_of_events_are_the_interpreters() -> None:
+    for target, version in VERSIONS:
+        converter = Converter(target, version)
+        ways = {"ordinary": 0, "plain": 0}
+        for raw in RECORDS:
+            event = _event(converter, raw)
+            ways["ordinary" if event.quick is None else "plain"] += 1
+            assert converter(event) == converter.run(_event(converter, raw)).document, raw
+        assert min(ways.values()) > 100, ways
+
+
+def test_hostile_input_makes_no_memory_grow() -> None:
+    converter = fresh("ecs")
+    for number in range(6_000):
+        name = f"telemeterd|class{number}"
+        line = f"CEF:1|Datto|Secure Edge|1|{name}|3|agg_ts=1795513143676 packets=1".encode()
+        converter.encode(line, RECEIVED)
+    held = converter.shapes.held
+    assert held.headers <= shapes.MOST_HEADERS
+    assert held.shapes <= shapes.MOST_SHAPES
+    assert held.senders <= 3 * shapes.MOST_SENDERS
 
 
 def _event(converter: Converter, raw: bytes) -> Event:
@@ -67,12 +207,12 @@ def test_a_plain_record_has_the_pairs_that_the_whole_scan_finds() -> None:
 
 
 def test_the_same_records_give_the_same_bytes_however_often_they_came_before() -> None:
-    fresh, warm = Converter("ecs", switches=["x.example"]), Converter("ecs")
+    fresh_one, warm = Converter("ecs", switches=["x.example"]), Converter("ecs")
     for _ in range(3):
         for raw in RECORDS[:300]:
             warm.encode(raw, RECEIVED)
     for raw in RECORDS[:300]:
-        assert fresh.encode(raw, RECEIVED) == warm.encode(raw, RECEIVED)
+        assert fresh_one.encode(raw, RECEIVED) == warm.encode(raw, RECEIVED)
 
 
 def test_a_converter_does_not_change_what_another_says_of_the_event() -> None:

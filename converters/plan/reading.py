@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from datto_siem.converters.plan.model import Cast, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from datto_siem.converters.tables.model import Key, Source, SourceEvent
 
 
@@ -86,27 +84,3 @@ def documented(reading: Reading) -> Reading:
     """The reading of a plain record: documented keys only."""
     kept = tuple(cast for cast in reading.casts if cast.key in reading.keys)
     return replace(reading, casts=kept)
-
-
-def having(reading: Reading, keys: Collection[str]) -> Reading | None:
-    """The reading of plain records with just these keys; None when one of them is not read."""
-    kept = tuple(
-        cast
-        for cast in reading.casts
-        if cast.key in keys or (cast.key.endswith("*") and cast.key in reading.keys)
-    )
-    single = sum(cast.key in keys for cast in kept)
-    starts = tuple(cast.key[:-1] for cast in kept if cast.key.endswith("*"))
-    numbered = sum(key.startswith(starts) for key in keys) if starts else 0
-    return replace(reading, casts=kept) if single + numbered == len(keys) else None
-
-
-def always(reading: Reading) -> frozenset[str]:
-    """The fields that every record with all documented keys has."""
-    return frozenset(
-        name
-        for cast in reading.casts
-        if not cast.key.endswith("*")
-        for part, name in cast.parts
-        if not part or part in SURE_PARTS
-    )

@@ -30,9 +30,9 @@ class Tally:
     text: int = 0
 
     def count(self, event: Event) -> None:
-        """Count one record, after its document was made (`noted` is cheap then)."""
+        """Count one record, after its document was made (its notes are there then)."""
         self.records += 1
-        self.noted += event.noted
+        self.noted += bool(event.notes)
         reading = event.reading
         self.unknown += reading.activity == "unknown"
         if reading.event in _UNREADABLE:

@@ -78,7 +78,8 @@ class Worker:
 
     def __call__(self, batch: Batch) -> tuple[bytes, Tally]:
         """One line a record, each with its line feed, and the counts."""
-        decode, dump = self.converter.decoder.decode, self.converter.dump
+        converter, received = self.converter, batch.received
+        decode, dump, write = converter.decoder.decode, converter.dump, converter.shapes.write
         hide = self._pseudonymizer.line if self._pseudonymizer else None
         tally = Tally()
         lines = []
@@ -86,12 +87,21 @@ class Worker:
         try:
             for raw in batch.records:
                 line = hide(raw) if hide else raw
-                event = decode(line, batch.received, None, None, ordinal)
-                lines.append(dump(event))
-                tally.count(event)
+                short = write(line, received, None, None, ordinal)
+                if short is None:
+                    event = decode(line, received, None, None, ordinal)
+                    lines.append(dump(event))
+                    tally.count(event)
+                else:
+                    written, family = short
+                    lines.append(written)
+                    if family.noted or family.unknown:
+                        tally.noted += family.noted
+                        tally.unknown += family.unknown
                 ordinal += 1
         except Exception as error:
             raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error
+        tally.records = len(lines)
         lines.append(b"")
         return b"\n".join(lines), tally
 
