@@ -2,8 +2,8 @@
 
 `generate` draws the traffic of a network, quirks and all, the same for a seed on every machine;
 `with_quirk` gives lines with just one named quirk. The lines come from the source tables read as
-plain YAML and from this folder's own rendering, so a decoder is compared with something it did
-not help to make. `corpus/` holds the parts: catalogue, values, quirks, rendering.
+plain YAML; values, quirks and rendering are the simulator's, which reads nothing; what must be
+found is `corpus.oracle`'s. So a decoder is compared with something it did not help to make.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-# Imported in the order in which their quirks are applied.
-from corpus import quirk_values, quirk_keys, quirk_frame, quirks  # isort: skip
-from corpus.catalogue import GARBAGE, TEXTS, Event, documented, events, samples, unknown
-from corpus.draft import LIMITS, Draft
-from corpus.values import NOW
+from corpus.catalogue import TEXTS, Event, documented, events, samples
+from corpus.oracle import expected
+
+from datto_siem.plugins.simulator import quirks
+from datto_siem.plugins.simulator.draft import LIMITS, Draft
+from datto_siem.plugins.simulator.oddities import apply_some, groups
+from datto_siem.plugins.simulator.undocumented import GARBAGE, unknown
+from datto_siem.plugins.simulator.values import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +28,6 @@ __all__ = ["QUIRKS", "RECEIVED", "Line", "events", "generate", "plain", "samples
 
 # The receive time to decode these lines with: epoch milliseconds, 2026-11-24T10:00:00Z.
 RECEIVED = NOW * 1000
-REGISTERED_BY = (quirk_values, quirk_keys, quirk_frame)
 QUIRKS: tuple[str, ...] = tuple(quirks.REGISTRY)
 
 
@@ -71,7 +73,7 @@ def generate(count: int, seed: int = 1) -> Iterator[Line]:
             yield _text(rng.choice(TEXTS), "switch", "text")
         else:
             draft = unknown(rng) if kind < 0.12 else documented(_drawn(rng), rng)
-            _apply_some(draft, rng)
+            apply_some(draft, rng, groups())
             yield _finish(draft)
 
 
@@ -111,20 +113,6 @@ def plain(event: str, seed: int = 1) -> Line:
     return _finish(documented(found, rng))
 
 
-def _apply_some(draft: Draft, rng: Random) -> None:
-    """Apply at most one quirk of each group, in the order of registration."""
-    groups: dict[str, list[quirks.Quirk]] = {}
-    for item in quirks.REGISTRY.values():
-        groups.setdefault(item.group, []).append(item)
-    for group, items in groups.items():
-        if group == "order" and draft.injected:
-            continue  # the vendor's order is what tells the true value of an access point
-        chosen = rng.choice(items)
-        odds = 0.7 if group == "prefix" else 0.08 if chosen.wild else 0.15
-        if rng.random() < odds and chosen.change(draft, rng):
-            draft.quirks.append(chosen.name)
-
-
 def _drawn(rng: Random) -> Event:
     """Any event with equal odds, then any of its spellings."""
     row = rng.choice(sorted({(item.product, item.event) for item in events()}))
@@ -142,12 +130,12 @@ def _finish(draft: Draft) -> Line:
     if not cut and {len(raw), len(tail)} & set(LIMITS):
         names = [*names, "ends_at_a_limit"]
         cut = True
-    expected = draft.expected()
+    known = expected(draft)
     if "ends_at_a_limit" in names and draft.pairs:
-        expected.pop(draft.pairs[-1].key, None)
-    clean = not draft.injected and not cut and set(expected) == {p.key for p in draft.pairs}
+        known.pop(draft.pairs[-1].key, None)
+    clean = not draft.injected and not cut and set(known) == {p.key for p in draft.pairs}
     header = (draft.version, *draft.header)
-    return Line(raw, draft.product, draft.event, expected, clean, tuple(names), header)
+    return Line(raw, draft.product, draft.event, known, clean, tuple(names), header)
 
 
 def _text(text: str, product: str, event: str) -> Line:

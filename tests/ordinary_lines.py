@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from random import Random
 
 from corpus.catalogue import documented, events
-from corpus.values import MONTH, NOW
+
+from datto_siem.plugins.simulator.values import MONTH, NOW
 
 
 def ordinary(

@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, str] = {
     "convert": "convert records to documents",
     "explain": "show how a record is read and where each output field comes from",
     "validate": "check documents against a schema",
+    "simulate": "make realistic Datto traffic, to standard output or to a syslog receiver",
+    "filter": "convert for a shipper, one reply a record",
     "tables": "check, document and extend the mapping tables",
 }
 """Command (and name of its module) -> one line of help."""

@@ -21,23 +21,35 @@ class Progress:
 
     It shows itself only when standard error is a terminal and standard output is not (a bar would
     run through the data), at once for more than 8 MiB, else after two seconds.
+
+    Args:
+        inputs: What is read; none when records are made.
+        quiet: Show nothing.
+        records: How many will be made, when that is known.
+        data: Whether data goes to standard output.
     """
 
-    def __init__(self, inputs: Sequence[Source], quiet: bool) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Source],
+        quiet: bool,
+        records: int | None = None,
+        data: bool = True,
+    ) -> None:
         """Show nothing yet."""
         self._inputs = inputs
         sizes = [each.size for each in inputs if each.size is not None]
-        self._bytes = len(sizes) == len(inputs)
-        total = sum(sizes) if self._bytes else None
+        self._bytes = bool(inputs) and len(sizes) == len(inputs)
+        total = sum(sizes) if self._bytes else records
         self._bar: tqdm[NoReturn] | None = None
-        if not quiet and _terminal():
+        if not quiet and _terminal(data):
             tqdm.monitor_interval = 0  # no thread beside ours
             self._bar = tqdm(
                 total=total,
                 unit="B" if self._bytes else " records",
                 unit_scale=True,
                 unit_divisor=1024 if self._bytes else 1000,
-                delay=0 if total is not None and total > LARGE else PATIENCE,
+                delay=0 if self._bytes and total is not None and total > LARGE else PATIENCE,
                 file=sys.stderr,
                 leave=False,
                 dynamic_ncols=True,
@@ -56,7 +68,7 @@ class Progress:
             self._bar.close()
 
 
-def _terminal() -> bool:
+def _terminal(data: bool) -> bool:
     if sys.stderr is None or not sys.stderr.isatty():
         return False
-    return sys.stdout is None or not sys.stdout.isatty()
+    return not data or sys.stdout is None or not sys.stdout.isatty()

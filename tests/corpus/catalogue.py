@@ -1,4 +1,4 @@
-"""Which events exist: read from the source tables as plain YAML, plus events no table names."""
+"""Which events are documented: read from the source tables as plain YAML, for drafts of each."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
-from corpus import values
-from corpus.draft import Draft, Pair
+
+from datto_siem.plugins.simulator import values
+from datto_siem.plugins.simulator.draft import Draft, Pair
+from datto_siem.plugins.simulator.undocumented import PRODUCTS, VENDOR
 
 if TYPE_CHECKING:
     from random import Random
 
 SOURCES = Path(__file__).parents[2] / "mappings" / "sources"
-VENDOR = "Datto"
 SEVERITIES = {  # the severities of the vendor's examples
     "system/reboot": "2",
     "wifi/key-mismatch": "7",
@@ -25,44 +26,12 @@ SEVERITIES = {  # the severities of the vendor's examples
     "instance-agent/disconnected": "3",
     "telemeterd/*": "3",
 }
-PRODUCTS = {  # source table -> product and device version of the vendor's examples
-    "access_point": ("AccessPoint", "7.1.0"),
-    "secure_edge": ("Secure Edge", "1.2.1"),
-    "switch": ("DSW-24P", "2.0.4"),
-}
-UNKNOWN = {  # product -> (class, name, severity, pairs): Datto events no table has a row for
-    "access_point": (
-        ("wifi", "bss-transition-query", "0", {"rt": "", "smac": "", "cs2": "", "dmac": ""}),
-        ("wifi", "radar-detected", "5", {"rt": "", "smac": "", "channel": "100"}),
-        ("mesh", "link-lost", "4", {"rt": "", "smac": "", "reason": "peer silent for 30 s"}),
-    ),
-    "secure_edge": (
-        ("policyd", "reload", "2", {"timestamp": "", "policy_id": "", "result": "ok"}),
-        ("traffigatord", "throttle", "4", {"client_ip": "", "event_time": "", "groups.0": "ads"}),
-        ("coredns", "rewrite", "3", {"query_time": "", "domain": "", "client_ip": ""}),
-    ),
-    "switch": (
-        ("port", "link-down", "4", {"rt": "", "port": "12", "speed": "1000"}),
-        ("auth", "login-failed", "6", {"rt": "", "suser": "admin", "src": "192.0.2.44"}),
-    ),
-}
 TEXTS = (  # what a switch may send when it does not speak CEF
     "<188>Nov 24 09:58:12 sw-core-1 LINK: Interface gi12 link is down",
     "<189>Nov  4 09:58:12 192.0.2.30 STP[211]: Port 7 entered forwarding state",
     "<131>1 2026-11-24T09:58:12.044Z sw-core-1 poed 88 POE - PoE budget exceeded on port 3",
     "<190>Nov 24 09:58:12 sw-core-1 Configuration saved by admin from 192.0.2.9",
     '<187>1 2026-11-24T09:58:12Z sw-2 cli - - [meta sequenceId="7"] login failed for "root"',
-)
-GARBAGE = (
-    "hello world",
-    "<999>not a priority",
-    "CEF:",
-    "CEF:1|Datto",
-    '{"message": "json, not CEF"}',
-    "GET / HTTP/1.1",
-    "|||||||",
-    "\x16\x03\x01\x02\x00\x01",
-    "CEF:x|Datto|AccessPoint|7.1.0|wifi|probe|0|",
 )
 
 
@@ -119,18 +88,6 @@ def documented(event: Event, rng: Random) -> Draft:
         text = values.MAKERS[key](rng).replace("{name}", name)
         draft.pairs.append(Pair(key, text, ":" if key in event.colon else "="))
     _agree(draft, rng)
-    return draft
-
-
-def unknown(rng: Random, product: str | None = None) -> Draft:
-    """A Datto event without a row; of a switch, every event is one."""
-    product = product or rng.choice(tuple(UNKNOWN))
-    class_id, name, severity, pairs = rng.choice(UNKNOWN[product])
-    shown, version = PRODUCTS[product]
-    draft = Draft(product, "*/*", [VENDOR, shown, version, class_id, name, severity])
-    for key, text in pairs.items():
-        draft.pairs.append(Pair(key, text or values.MAKERS[key](rng)))
-    draft.times = tuple(key for key in pairs if key in {"rt", "timestamp", "event_time"})
     return draft
 
 

@@ -1,4 +1,8 @@
-"""Believable values for every documented wire key: invented, documentation addresses only."""
+"""Believable values for every documented wire key: invented, documentation addresses only.
+
+`MAKERS` draws one value at a time, on its own; a network's values that belong together are
+`network`'s.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-NOW = 1_795_514_400  # 2026-11-24T10:00:00Z, the receive time the corpus assumes, in seconds
+NOW = 1_795_514_400  # 2026-11-24T10:00:00Z, used where nobody says when, in seconds
 MONTH = 30 * 86_400
 
 SSIDS = ("Guest", "Starbucks WiFi", "office-5G", "Lobby", "Cafe Nord", "iot", "Warehouse 2")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from corpus import values
-from corpus.draft import Draft, Pair
-from corpus.quirks import quirk
+from datto_siem.plugins.simulator import values
+from datto_siem.plugins.simulator.draft import Draft, Pair
+from datto_siem.plugins.simulator.quirks import quirk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,7 @@ _time("time_1970", lambda ms: str(ms % 100_000))
 
 @quirk("time")
 def time_text(draft: Draft, _rng: Random) -> bool:
+    """Words where a time should be."""
     for key in draft.times:
         if pair := draft.pair(key):
             pair.text, pair.misfit = "yesterday", True
@@ -69,6 +70,7 @@ def time_text(draft: Draft, _rng: Random) -> bool:
 
 @quirk("time")
 def time_missing(draft: Draft, _rng: Random) -> bool:
+    """No time at all."""
     for key in draft.times:
         draft.drop(key)
     return bool(draft.times) and bool(draft.pairs)
@@ -97,6 +99,7 @@ for _code in (0, 4, 8, 15, 17, 23, 200, 999):
 
 @quirk("reason")
 def reason_text(draft: Draft, _rng: Random) -> bool:
+    """The code in words."""
     pair = draft.pair("reason")
     if pair is None:
         return False
@@ -107,6 +110,7 @@ def reason_text(draft: Draft, _rng: Random) -> bool:
 
 @quirk("reason")
 def reason_absent(draft: Draft, _rng: Random) -> bool:
+    """No code."""
     had = draft.pair("reason") is not None
     draft.drop("reason")
     return had
@@ -114,6 +118,7 @@ def reason_absent(draft: Draft, _rng: Random) -> bool:
 
 @quirk("address")
 def ipv6(draft: Draft, rng: Random) -> bool:
+    """Every address of IP version 6."""
     found = False
     for key in ("dvc", "client_ip", "cloud_ip", "wan_ip", "resource_ip"):
         found |= put(draft, key, values.ipv6(rng))
@@ -150,6 +155,7 @@ for _name in ("DOH", "DOT", "DOQ"):
 
 @quirk("socket")
 def socket_swapped(draft: Draft, rng: Random) -> bool:
+    """Family and protocol the wrong way round, as one of the vendor's examples has it."""
     return put(draft, "socket_family", rng.choice(("UDP", "DOH", "TCP"))) and put(
         draft, "socket_protocol", rng.choice(("INET", "INET6"))
     )
@@ -157,6 +163,7 @@ def socket_swapped(draft: Draft, rng: Random) -> bool:
 
 @quirk("domain")
 def domain_missing(draft: Draft, _rng: Random) -> bool:
+    """No name, as in the vendor's drop example."""
     had = draft.pair("domain") is not None
     draft.drop("domain")
     return had
@@ -188,6 +195,7 @@ fixed("external_type", "external_type_case", "external_type", "Software", "APPLI
 
 @quirk("external_id")
 def external_id_mac(draft: Draft, rng: Random) -> bool:
+    """An appliance instead of a software client."""
     put(draft, "external_type", "appliance")
     return put(draft, "external_id", values.mac(rng))
 
@@ -199,6 +207,7 @@ fixed("duration", "duration_timestamp", "duration", "1795510800", "1795510800123
 
 @quirk("duration")
 def duration_go(draft: Draft, rng: Random) -> bool:
+    """A length the way Go prints one."""
     return put(draft, "duration", values.go_duration(rng))
 
 

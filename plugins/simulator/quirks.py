@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from corpus.draft import Draft
+    from datto_siem.plugins.simulator.draft import Draft
 
     Change = Callable[[Draft, Random], bool]
 

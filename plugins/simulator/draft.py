@@ -1,12 +1,12 @@
-"""A log line while it is being made: header, pairs and what surrounds them.
+"""A log line while it is being made: header, pairs, what surrounds them, and its rendering.
 
-Owns the rendering and the reader's side of it (`unescape`), written apart from the product, so
-that a test compares two independent readings of one line.
+Owns the writer's side only. Pairs carry what is true of them (forged, doubtful, unfit), so that
+tests can tell what a reader must make of the line; nothing here reads one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 # Keys whose text a stranger chooses: what follows them may be forged.
 FREE_TEXT = ("cs2", "dvchost", "domain")
@@ -43,6 +43,7 @@ class Draft:
     escape: bool = False
     injected: bool = False
     cut: int | None = None
+    sent: int | None = None  # epoch seconds; None: some time before `values.NOW`
     quirks: list[str] = field(default_factory=list)
 
     def free(self, pair: Pair) -> bool:
@@ -72,51 +73,9 @@ class Draft:
         for pair in self.pairs:
             blank = "" if pair.glued or not parts else " "
             parts.append(f"{blank}{pair.key}{pair.sep}{self.written(pair)}")
-        raw = f"{self.prefix}{header}|{''.join(parts)}{self.suffix}".encode()
+        line = f"{self.prefix}{header}|{''.join(parts)}{self.suffix}"
+        raw = line.encode("utf-8", "surrogateescape")  # a stranger's text need not be UTF-8
         return raw if self.cut is None else raw[: self.cut]
-
-    def expected(self) -> dict[str, str]:
-        """Wire key -> text, for the keys a careful reader must agree on.
-
-        Left out: values nobody can be sure of, keys that occur twice with two texts unless one of
-        them is forged, and the pair a cut went through.
-        """
-        texts: dict[str, set[str]] = {}
-        unsure = {pair.key for pair in self.pairs if not pair.sure}
-        swallowing: str | None = None  # the free text that may go on: `Guest x=1 y=2`
-        for pair in self.pairs:
-            if swallowing is not None and pair.misfit:
-                unsure |= {swallowing, pair.key}
-            else:
-                swallowing = pair.key if self.free(pair) else None
-        for pair in self._whole():
-            if not pair.forged:
-                texts.setdefault(pair.key, set()).add(unescape(self.written(pair)).rstrip(" "))
-        return {
-            key: next(iter(found))
-            for key, found in texts.items()
-            if len(found) == 1 and key not in unsure
-        }
-
-    def _whole(self) -> list[Pair]:
-        """The pairs a cut leaves untouched."""
-        if self.cut is None:
-            return self.pairs
-        kept: list[Pair] = []
-        for count in range(1, len(self.pairs)):
-            head = replace(self, pairs=self.pairs[:count], suffix="", cut=None)
-            following = self.pairs[count]
-            if following.glued:
-                continue  # one value with the pair before it until the next key shows its end
-            # A value is known to be whole when the next key follows it before the cut; after a
-            # stranger's text, or with a colon, only a whole value makes a key.
-            strict = following.sep == ":" or self.free(self.pairs[count - 1])
-            more = len(following.key) + 2
-            more += len(self.written(following).encode()) if strict else 0
-            if len(head.render()) + more > self.cut:
-                break
-            kept = self.pairs[:count]
-        return kept
 
 
 def escape(text: str) -> str:
@@ -127,19 +86,3 @@ def escape(text: str) -> str:
 def escape_header(text: str) -> str:
     """CEF header escapes."""
     return text.replace("\\", "\\\\").replace("|", "\\|")
-
-
-def unescape(text: str) -> str:
-    """Undo CEF escapes in one pass; a backslash before anything else is itself."""
-    meaning = {"\\": "\\", "=": "=", "|": "|", "n": "\n", "r": "\r"}
-    out: list[str] = []
-    index = 0
-    while index < len(text):
-        char = text[index]
-        if char == "\\" and text[index + 1 : index + 2] in meaning and index + 1 < len(text):
-            out.append(meaning[text[index + 1]])
-            index += 2
-        else:
-            out.append(char)
-            index += 1
-    return "".join(out)

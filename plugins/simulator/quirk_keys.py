@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from corpus import values
-from corpus.draft import FREE_TEXT, Draft, Pair
-from corpus.quirks import quirk
+from datto_siem.plugins.simulator import values
+from datto_siem.plugins.simulator.draft import FREE_TEXT, Draft, Pair
+from datto_siem.plugins.simulator.quirks import quirk
 
 if TYPE_CHECKING:
     from random import Random

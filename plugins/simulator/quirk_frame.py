@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from corpus import values
-from corpus.draft import LIMITS, Draft, Pair
-from corpus.quirks import quirk
+from datto_siem.plugins.simulator import values
+from datto_siem.plugins.simulator.draft import LIMITS, Draft, Pair
+from datto_siem.plugins.simulator.quirks import quirk
 
 if TYPE_CHECKING:
     from random import Random
@@ -31,6 +31,7 @@ _header("device_version_odd", 2, "", "7.0.17", "7.1.0-rc1+build 5", group="devic
 
 @quirk("product")
 def product_case(draft: Draft, rng: Random) -> bool:
+    """The product in other letters."""
     draft.header[1] = rng.choice((draft.header[1].upper(), draft.header[1].lower()))
     return True
 
@@ -68,12 +69,14 @@ def cef_missing(draft: Draft, _rng: Random) -> bool:
 
 @quirk("version")
 def cef_zero(draft: Draft, _rng: Random) -> bool:
+    """The common version instead of 1."""
     draft.version = "0"
     return True
 
 
 @quirk("version")
 def cef_decimal(draft: Draft, _rng: Random) -> bool:
+    """A version with a minor part."""
     draft.version = "1.2"
     return True
 
@@ -82,7 +85,8 @@ def _prefix(name: str, *forms: str) -> None:
     """Register a prefix; `{t:..}` in a form is the time it was sent."""
 
     def change(draft: Draft, rng: Random) -> bool:
-        moment = datetime.fromtimestamp(values.NOW - rng.randrange(values.MONTH), timezone.utc)
+        sent = values.NOW - rng.randrange(values.MONTH)  # drawn always: a seed's other draws stay
+        moment = datetime.fromtimestamp(sent if draft.sent is None else draft.sent, timezone.utc)
         priority = rng.choice((13, 134, 30, 165))
         draft.prefix = rng.choice(forms).format(t=moment, d=f"{moment.day:2d}", p=priority, h=HOST)
         return True
@@ -122,18 +126,21 @@ _prefix(
 
 @quirk("suffix")
 def trailing_cr(draft: Draft, _rng: Random) -> bool:
+    """CR LF line ends."""
     draft.suffix = "\r"
     return True
 
 
 @quirk("suffix")
 def trailing_nul(draft: Draft, _rng: Random) -> bool:
+    """A C string sent with its end."""
     draft.suffix = "\0"
     return True
 
 
 @quirk("suffix")
 def trailing_blanks(draft: Draft, _rng: Random) -> bool:
+    """Padding at the end."""
     draft.suffix = "   "
     return True
 
