@@ -1,0 +1,407 @@
+"""The forwarder's configuration: one TOML file, checked whole before anything starts.
+
+Owns the common options, the schema of the whole file, and what its faults are called. Options of
+a listener or output are their plugin's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import sys
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import jsonschema
+
+from datto_siem.plugins import options
+from datto_siem.plugins.forwarder.places import line, places
+from datto_siem.plugins.options import Duration, Size, option
+from datto_siem.plugins.registry import names, plugin
+from datto_siem.plugins.secret import Secret  # noqa: TC001  options read their types at run time
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from datto_siem.plugins.forwarder.places import Path as Place
+
+NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+
+
+class ConfigurationFaults(Exception):
+    """All that is wrong with a configuration.
+
+    Attributes:
+        faults: `FILE:LINE: what is wrong and what to do`, in order of lines. No values that may
+            be secrets.
+    """
+
+    def __init__(self, faults: list[str]) -> None:
+        """Keep them; the message is all of them, one a line."""
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True)
+class Log:
+    """`[log]`: the durable log."""
+
+    path: str = option("Directory of the log and of dead letters")
+    max_bytes: Size = option("Most disk space", Size(10 * 10**9))
+    max_age: Duration = option("Undelivered records older than this are dropped", Duration(604800.0))
+    keep: Duration = option(
+        "How long delivered records stay for replay; they go first when room is needed",
+        Duration(86400.0),
+    )
+    policy: Literal["block", "refuse-newest", "drop-oldest"] = option(
+        "When the log is full: stop reading (UDP cannot: refuses), refuse new, or drop old", "block"
+    )
+    commit_interval: Duration = option(
+        "Longest time a record waits to be durable; 0: each is made durable at once", Duration(0.02)
+    )
+
+
+@dataclass(frozen=True)
+class Admin:
+    """`[admin]`: metrics, health and status over HTTP."""
+
+    address: str = option("HOST:PORT; loopback only unless allow_remote", "127.0.0.1:9514")
+    allow_remote: bool = option("Answer other machines too: there is no password", False)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """`[tables]`: how records are read."""
+
+    overlay: str | None = option("Directory of your own mapping tables, laid over ours", None)
+    switches: list[str] = option("Names and addresses of senders that are Datto switches", [])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`batch` of an output: smaller batches than the destination takes."""
+
+    count: int | None = option("Most records of a request", None, minimum=1)
+    bytes: Size | None = option("Most bytes of a request", None)
+    age: Duration | None = option("Longest wait for a batch to fill", None)
+
+
+@dataclass(frozen=True)
+class OutputCommon:
+    """Options every `[[output]]` has."""
+
+    name: str = option("Its name in metrics, logs and commands", pattern=NAME)
+    type: str = option("Which destination: a module of plugins/sinks")
+    batch: Batch = option("Limits of requests", Batch())
+    concurrency: int = option("Requests at once; 1 keeps the order", 2, minimum=1, maximum=64)
+    drop: list[str] = option('Events left out, such as "wifi/probe"; counted', [])
+    sample: dict[str, int] = option('Keep one of so many: { "coredns/allow" = 10 }; counted', {})
+    start: Literal["oldest", "now"] = option("Where an output that is new begins", "oldest")
+
+
+@dataclass(frozen=True)
+class ListenCommon:
+    """Options every `[[listen]]` has."""
+
+    type: str = option("Which listener: a module of plugins/sources")
+    name: str | None = option("Its name in metrics; its type when absent", None, pattern=NAME)
+    policy: Literal["block", "refuse-newest", "drop-oldest"] | None = option(
+        "Other than log.policy for this listener", None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output: the common options, and the plugin's."""
+
+    common: OutputCommon
+    config: Any
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.common.name
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One listener: the common options, and the plugin's."""
+
+    name: str
+    common: ListenCommon
+    config: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The whole file."""
+
+    path: Path
+    log: Log
+    admin: Admin
+    tables: Tables
+    listeners: tuple[Listen, ...]
+    outputs: tuple[Output, ...]
+
+    @property
+    def overlay(self) -> Path | None:
+        """The directory of the user's tables."""
+        return None if self.tables.overlay is None else Path(self.tables.overlay)
+
+    def output(self, name: str) -> Output:
+        """An output by name.
+
+        Raises:
+            LookupError: There is none; the message lists them.
+        """
+        for each in self.outputs:
+            if each.name == name:
+                return each
+        listed = ", ".join(each.name for each in self.outputs)
+        raise LookupError(f"no output {name!r}; there are {listed}")
+
+    def secrets(self) -> list[Secret]:
+        """Every secret that is configured."""
+        return list(_secrets([each.config for each in (*self.outputs, *self.listeners)]))
+
+
+def read(path: Path) -> Configuration:
+    """Read and check a configuration.
+
+    Raises:
+        ConfigurationFaults: All that is wrong with it.
+        OSError: It cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationFaults([f"{path}:1: not UTF-8 at byte {error.start}"]) from error
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line (\d+)", str(error))
+        where = at[1] if at else str(text.count("\n") + 1)
+        raise ConfigurationFaults([f"{path}:{where}: {error}"]) from error
+    return _Reading(path, given, places(text)).configuration()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the whole file, for editors."""
+    outputs = [_merged(OutputCommon, "sinks", name) for name in names("sinks")]
+    listeners = [_merged(ListenCommon, "sources", name) for name in names("sources")]
+    top = _top()
+    top["properties"]["output"] = {"type": "array", "minItems": 1, "items": {"oneOf": outputs}}
+    top["properties"]["listen"] = {"type": "array", "minItems": 1, "items": {"oneOf": listeners}}
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": draft, "title": "datto-siem forward", **top}
+
+
+def _top() -> dict[str, Any]:
+    tables = {"type": "array", "minItems": 1, "items": {"type": "object"}}
+    return {
+        "type": "object",
+        "properties": {
+            "log": options.schema(Log),
+            "admin": options.schema(Admin),
+            "tables": options.schema(Tables),
+            "listen": tables,
+            "output": tables,
+        },
+        "required": ["log", "listen", "output"],
+        "additionalProperties": False,
+    }
+
+
+def _merged(common: type, kind: str, name: str) -> dict[str, Any]:
+    """The schema of one listener or output."""
+    ours, theirs = options.schema(common), options.schema(plugin(kind, name).Config)
+    ours["properties"]["type"] = {"const": name}
+    return {
+        "type": "object",
+        "properties": {**theirs["properties"], **ours["properties"]},
+        "required": [*ours["required"], *theirs["required"]],
+        "additionalProperties": False,
+    }
+
+
+class _Reading:
+    """Reads one file, gathering faults."""
+
+    def __init__(self, path: Path, given: dict[str, Any], where: dict[Place, int]) -> None:
+        self._path, self._given, self._where = path, given, where
+        self._faults: list[tuple[int, str]] = []
+
+    def configuration(self) -> Configuration:
+        self._check(_top(), self._given, ())
+        outputs = self._plugins("output", "sinks", OutputCommon)
+        listeners = self._plugins("listen", "sources", ListenCommon)
+        self._raise()
+        given = self._given
+        found = Configuration(
+            path=self._path,
+            log=self._built(Log, given["log"], ("log",)),
+            admin=self._built(Admin, given.get("admin", {}), ("admin",)),
+            tables=self._built(Tables, given.get("tables", {}), ("tables",)),
+            listeners=tuple(
+                Listen(common.name or common.type, common, config) for common, config in listeners
+            ),
+            outputs=tuple(Output(common, config) for common, config in outputs),
+        )
+        self._belongs_together(found)
+        self._raise()
+        return found
+
+    def _plugins(self, key: str, kind: str, common: type) -> list[tuple[Any, Any]]:
+        """Common options and the plugin's own, of each table of an array."""
+        built = []
+        tables = self._given.get(key)
+        for at, table in enumerate(tables if isinstance(tables, list) else []):
+            place = (key, at)
+            if not isinstance(table, dict):
+                continue
+            name = table.get("type")
+            if name not in names(kind):
+                near = _near(str(name), names(kind))
+                self._fault((*place, "type"), f"no {key} type {name!r}; {near}")
+                continue
+            if not self._check(_merged(common, kind, name), table, place):
+                continue
+            own = {each.name for each in fields(common)}
+            theirs = {name: value for name, value in table.items() if name not in own}
+            ours = {name: value for name, value in table.items() if name in own}
+            config = self._built(plugin(kind, name).Config, theirs, place)
+            built.append((self._built(common, ours, place), config))
+        return [pair for pair in built if pair[1] is not None]
+
+    def _built(self, config: type, given: dict[str, Any], place: Place) -> Any:
+        try:
+            return options.build(config, given)
+        except ValueError as error:
+            self._fault(place, str(error))
+            return None
+
+    def _check(self, wanted: dict[str, Any], given: Any, place: Place) -> bool:
+        """Whether a part fits its schema; faults are kept."""
+        errors = list(jsonschema.Draft202012Validator(wanted).iter_errors(given))
+        for error in errors:
+            for path, said in _told(error):
+                self._fault((*place, *path), said)
+        return not errors
+
+    def _belongs_together(self, found: Configuration) -> None:
+        """What no schema can say."""
+        for key, kept in (("output", found.outputs), ("listen", found.listeners)):
+            seen: dict[str, int] = {}
+            for at, each in enumerate(kept):
+                if each.name in seen:
+                    self._fault((key, at), f"another {key} is named {each.name!r}: set `name`")
+                seen[each.name] = at
+        try:
+            loopback(found.admin)
+        except ValueError as error:
+            self._fault(("admin", "address"), str(error))
+        overlay = found.overlay
+        if overlay is not None and not overlay.is_dir():
+            self._fault(("tables", "overlay"), f"{overlay} is no directory")
+        for at, output in enumerate(found.outputs):
+            self._files(("output", at), output.config)
+        for at, listen in enumerate(found.listeners):
+            self._files(("listen", at), listen.config)
+
+    def _files(self, place: Place, config: Any) -> None:
+        """Certificates and keys that are named must be there."""
+        tls = getattr(config, "tls", None)
+        for each in fields(tls) if tls is not None else ():
+            value = getattr(tls, each.name)
+            if isinstance(value, str) and each.name in _FILES and not Path(value).is_file():
+                self._fault((*place, "tls", each.name), f"no file {value}")
+
+    def _fault(self, place: Place, said: str) -> None:
+        at = line(self._where, place)
+        told = (at, f"{self._path}:{at}: {said}")
+        if told not in self._faults:
+            self._faults.append(told)
+
+    def _raise(self) -> None:
+        if self._faults:
+            raise ConfigurationFaults([said for _, said in sorted(self._faults)])
+
+
+_FILES = ("ca_file", "client_cert", "client_key", "cert", "key", "cert_file", "key_file")
+
+
+def loopback(admin: Admin) -> tuple[str, int]:
+    """Host and port of `admin.address`.
+
+    Raises:
+        ValueError: Not HOST:PORT, or not loopback without `allow_remote`.
+    """
+    host, colon, port = admin.address.rpartition(":")
+    host = host.strip("[]")
+    if not (colon and host and port.isdigit() and int(port) < 65536):
+        raise ValueError(f'{admin.address!r} is no address: write "127.0.0.1:9514"')
+    try:
+        inside = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = host == "localhost"
+    if not inside and not admin.allow_remote:
+        raise ValueError(f"{host} is not loopback: there is no password; set allow_remote = true")
+    return host, int(port)
+
+
+def _told(error: jsonschema.ValidationError) -> Iterator[tuple[Place, str]]:
+    """A schema's complaint in our words, without any value that may be a secret."""
+    path = tuple(error.absolute_path)
+    name = f"`{path[-1]}`" if path else "the file"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        for extra in error.instance:
+            if known and extra not in known:
+                yield (*path, extra), f"no option {extra!r}; {_near(extra, known)}"
+        return
+    if error.validator == "required" and isinstance(error.instance, dict):
+        absent = [each for each in error.validator_value if each not in error.instance]
+        yield path, f"missing: {', '.join(absent)}"
+        return
+    if "env" in error.schema.get("properties", {}):
+        yield path, f'{name} is a secret: write {{ env = "NAME" }} or {{ file = "/path" }}'
+        return
+    hint = error.schema.get("description", "")
+    wanted = {
+        "enum": lambda: "one of " + ", ".join(map(str, error.validator_value)),
+        "type": lambda: f"must be of type {error.validator_value}",
+        "minimum": lambda: f"must be at least {error.validator_value}",
+        "maximum": lambda: f"must be at most {error.validator_value}",
+        "minItems": lambda: "needs at least one entry",
+        "minLength": lambda: "must not be empty",
+        "pattern": lambda: f"must match {error.validator_value}",
+        "anyOf": lambda: 'must be a number or text such as "64MB" or "30s"',
+    }.get(str(error.validator), lambda: "is not valid")()
+    yield path, f"{name} {wanted}" + (f" ({hint})" if hint else "")
+
+
+def _near(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+
+
+def _secrets(value: Any) -> Iterator[Secret]:
+    """Every secret below a value."""
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _secrets(each)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _secrets(each)
+    elif hasattr(value, "__dataclass_fields__"):
+        for name in value.__dataclass_fields__:
+            yield from _secrets(getattr(value, name))

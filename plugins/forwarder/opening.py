@@ -1,0 +1,77 @@
+"""What processes open by the configuration: the log, a sink, dead letters, a pump's pace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datto_siem.converters import decoder
+from datto_siem.plugins.forwarder.batches import Limits
+from datto_siem.plugins.forwarder.dead_letters import DeadLetters
+from datto_siem.plugins.forwarder.noise import Noise
+from datto_siem.plugins.forwarder.pump import Pace
+from datto_siem.plugins.forwarder.sqlite_log import SqliteLog
+from datto_siem.plugins.registry import plugin
+from datto_siem.plugins.sink import Context
+
+if TYPE_CHECKING:
+    from datto_siem.plugins.forwarder.configuration import Configuration, Output
+    from datto_siem.plugins.sink import Sink
+
+
+def open_log(found: Configuration) -> SqliteLog:
+    """The durable log.
+
+    Raises:
+        LogRefused: It must not be opened; says what to do.
+        OSError: Its directory cannot be used.
+    """
+    log = found.log
+    return SqliteLog(
+        Path(log.path),
+        max_bytes=log.max_bytes,
+        max_age=log.max_age,
+        keep=log.keep,
+        policy=log.policy,
+    )
+
+
+def open_sink(found: Configuration, output: Output) -> Sink:
+    """An output's destination; connects to nothing yet.
+
+    Raises:
+        ModuleNotFoundError: An extra is not installed; says which.
+    """
+    context = Context(
+        output.name,
+        Path(found.log.path) / "state" / output.name,
+        found.overlay,
+        tuple(sorted(found.tables.switches)),
+    )
+    sink: Sink = plugin("sinks", output.common.type).connect(output.config, context)
+    return sink
+
+
+def open_dead_letters(found: Configuration, output: Output) -> DeadLetters:
+    """An output's dead letters."""
+    return DeadLetters(Path(found.log.path) / "dead-letters", output.name)
+
+
+def noise(found: Configuration, output: Output) -> Noise:
+    """What an output leaves out.
+
+    Raises:
+        ValueError: An event nobody knows.
+    """
+    tables = decoder(found.overlay, tuple(sorted(found.tables.switches)))
+    return Noise(tables, output.common.drop, output.common.sample)
+
+
+def pace(output: Output, grace: float) -> Pace:
+    """How an output goes about its work."""
+    batch = output.common.batch
+    return Pace(
+        concurrency=output.common.concurrency,
+        limits=Limits(batch.count, batch.bytes, batch.age),
+        grace=grace,
+    )
