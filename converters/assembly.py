@@ -29,9 +29,9 @@ class Shape(NamedTuple):
     """What one spelling of one header's records needs to become lines of output.
 
     Attributes:
-        write: (line as text, its words in order, end of its header, what `sender` gave, receive
-            time, its bytes, id, ordinal) to the finished line, or None when it is not of this
-            shape after all.
+        write: (line as text, its pairs in order, end of its header, what `sender` gave, receive
+            time, latest plausible time, its bytes, id, ordinal) to the finished line, or None when
+            it is not of this shape after all.
         sender: (envelope, address of the sender) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.
@@ -80,7 +80,7 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     body += [each.text for each in found]
     body.append(f"return ({source(pieces)}).encode()")
     scope = {**draft.constants, **memo, "_match": re.compile(spelling.pattern).match}
-    write = _function(title, "t, o, end, q, r, raw, u, n", body, scope)
+    write = _function(title, "t, o, end, q, r, l, raw, u, n", body, scope)
     last = [*(each.text for each in inner), f"return {_tuple(sender)}"]
     given = _function(title, "s, p", last, scope)
     return Shape(write, given, spelling.ordered, spelling.equals)

@@ -160,7 +160,7 @@ class Converter:
             received = now()
         found = self.shapes.write(line, received, peer, uid, ordinal)
         if found is not None:
-            return found[0]
+            return found
         return self.dump(self.decoder.decode(line, received, peer, uid, ordinal))
 
     def dump(self, event: Event) -> bytes:

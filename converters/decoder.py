@@ -120,7 +120,6 @@ class Decoder:
             event.repairs = repairs
         event.quick = quick
         event.prefix, event.begins = prefix, end
-        event.known_envelope = syslog.prefix(prefix) if prefix else syslog.NO_ENVELOPE
         event.entry, event.reading = entry, entry.reading
         if entry.notes:
             event.early = [*(event.early or ()), *entry.notes]

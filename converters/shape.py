@@ -12,7 +12,7 @@ from datto_siem.converters.remains import Impossible
 from datto_siem.converters.shaped import Shaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from datto_siem.converters.evaluate import Lookups
     from datto_siem.converters.event import Header
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def plan_shape(
-    plan: EventPlan,
+    plans: Sequence[EventPlan],
     reading: Reading,
     spelling: Spelling,
     lookups: Lookups,
@@ -31,7 +31,8 @@ def plan_shape(
     """The shape for a target with a table.
 
     Args:
-        plan: A plan made for `reading` and one header's fields.
+        plans: The plan to write by, last, after those that ask for more than its records have;
+            all made for `reading` and one header's fields.
         reading: What the spelling's keys give.
         spelling: The spelling.
         lookups: The named tables.
@@ -43,13 +44,19 @@ def plan_shape(
     """
     writer = Shaped(spelling, lookups, types, notes)
     writer.read()
-    writer.given(plan, reading)
-    for step in plan.derive:
-        writer.fields[step.into] = writer.value(step.expr)
-        if step.into in plan.sure:
-            writer.certain.add(writer.fields[step.into])
-    for need in plan.needs:
-        atom = writer.value(need)
+    *better, plan = plans
+    for each in better:
+        fields = dict(writer.fields)
+        atoms = _needs(writer, each, reading)
+        if all(map(writer.sure, atoms)):
+            raise Impossible
+        open_ = [f"{atom} is not None" for atom in atoms if not writer.sure(atom)]
+        writer.guard(" and ".join(open_))
+        writer.fields = fields
+        writer.known.clear()
+        if each.note:
+            writer.notes = sorted([*writer.notes, each.note])
+    for atom in _needs(writer, plan, reading):
         if not writer.sure(atom):
             writer.guard(f"{atom} is None")
     tree = _tree(writer, plan)
@@ -57,6 +64,16 @@ def plan_shape(
     _left_over(writer, plan, tree, used)
     pieces = Objects(writer.assign).whole(tree)
     return _shape(writer, pieces, f"{plan.target}:{plan.id}")
+
+
+def _needs(writer: Shaped, plan: EventPlan, reading: Reading) -> list[str]:
+    """Derive a plan's fields; what holds the values that it needs."""
+    writer.given(plan, reading)
+    for step in plan.derive:
+        writer.fields[step.into] = writer.value(step.expr)
+        if step.into in plan.sure:
+            writer.certain.add(writer.fields[step.into])
+    return [writer.value(need) for need in plan.needs]
 
 
 def cef_shape(

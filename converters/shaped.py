@@ -118,7 +118,7 @@ class Shaped(Leaves):
             values = {"": self._number(text, pair.kind == "port")}
         elif pair.kind == "time":
             when = self.assign(f"int({text})", True)
-            self.guard(f"not {times.FLOOR} <= {when} <= r + {times.DAY}")
+            self.guard(f"not {times.FLOOR} <= {when} <= l")
             self.texts[when] = text
             values = {"": when}
             self.times[pair.key] = (when, text)
@@ -218,6 +218,13 @@ class Shaped(Leaves):
             return self.assign("len(t)", True)
         found = {"original": "t", "received": "r", "processed": "r"}
         return found.get(name, "None")  # what a header leaves empty, and a fault, is not there
+
+    def minus(self, expr: Expr) -> str:
+        """A difference."""
+        left, right = self.value(expr[1]), self.value(expr[2])
+        if self.sure(left) and self.sure(right):
+            return self.assign(f"{left} - {right} if {left} >= {right} else None")
+        return super().minus(expr)
 
     def words(self) -> list[str]:
         """Groups of few values that lookups depend on."""

@@ -9,26 +9,25 @@ new names, keys or spellings costs a few look-ups more than the ordinary way alo
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import syslog
 from datto_siem.converters.event import kinds
-from datto_siem.converters.given import ATTRIBUTES
-from datto_siem.converters.plan.compile import compile_event
-from datto_siem.converters.plan.reading import SURE_PARTS
+from datto_siem.converters.lessons import another, narrowed, suited
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
 from datto_siem.converters.shape import cef_shape, plan_shape
 from datto_siem.converters.spelling import Spelling, in_order, is_clean, spelling
+from datto_siem.converters.times import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from datto_siem.converters.assembly import Shape
     from datto_siem.converters.decoder import Decoder
     from datto_siem.converters.event import Event, Header
-    from datto_siem.converters.plan.model import Reading
+    from datto_siem.converters.plan.model import EventPlan
     from datto_siem.converters.syslog import Envelope
     from datto_siem.converters.tables.model import Target
 
@@ -42,12 +41,14 @@ MOST_HEADERS = 4_096
 MOST_SENDERS = 16_384
 _LONGEST = 8_191  # of a record; longer ones are not what shapes are for
 
-_stamp = re.compile(
-    r"(?:<[0-9]{1,3}>)?(?:1 )?(?:()[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
-    r"|()[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z) "
-).match
-"""A syslog time: all that differs between two records of one header and sender."""
+_LONGEST_HEAD = 1_024  # of a prefix and a header that are remembered
 
+_head = re.compile(
+    r"(?:((?:<[0-9]{1,3}>)?(?:1 )?)(?:()[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
+    r"|()[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z) |)([^=]*\|)"
+).match
+"""What stands before a record's pairs. The groups leave a syslog header's time out, but tell of
+which form it is: that is all that differs between two records of one header and sender."""
 
 _Row = tuple[Any, Any, bool, int]
 """A shape's `write`, what the sender decides for it, `ordered` and `equals`."""
@@ -59,9 +60,19 @@ class Family:
     Attributes:
         noted: Whether its records always have a note, as those that are inferred.
         unknown: Whether no table row names the event.
+        remarkable: Whether either.
     """
 
-    __slots__ = ("met", "noted", "patience", "shapes", "spellings", "unknown")
+    __slots__ = (
+        "met",
+        "noted",
+        "patience",
+        "remarkable",
+        "shapes",
+        "spellings",
+        "taught",
+        "unknown",
+    )
 
     def __init__(self) -> None:
         """No shapes yet."""
@@ -69,8 +80,10 @@ class Family:
         self.patience = OFTEN
         self.shapes: list[Shape] = []
         self.spellings: list[Spelling] = []
+        self.taught: set[tuple[Spelling, int]] = set()
         self.noted = False
         self.unknown = False
+        self.remarkable = False
 
 
 class _Sender:
@@ -104,6 +117,14 @@ class Held(NamedTuple):
     shapes: int
 
 
+class Written(NamedTuple):
+    """Finished lines, and how many of those by shapes have a note or an unknown event."""
+
+    lines: list[bytes]
+    noted: int
+    unknown: int
+
+
 class Shapes:
     """The shapes of one target and version; safe to share between threads."""
 
@@ -121,14 +142,13 @@ class Shapes:
         self._cef_version = cef_version
         self._families: dict[Header, Family] = {}
         self._headers: dict[str, Family] = {}
-        self._senders: tuple[dict[str, _Sender], ...] = ({}, {}, {})  # by form of the time
-        self._plain_senders = self._senders[0]
+        self._senders: dict[tuple[str, ...], _Sender] = {}
         self._made = 0
 
     @property
     def held(self) -> Held:
         """How much is remembered at present."""
-        return Held(len(self._families), sum(map(len, self._senders)), self._made)
+        return Held(len(self._families), len(self._senders), self._made)
 
     def write(
         self,
@@ -137,44 +157,71 @@ class Shapes:
         peer: str | None = None,
         uid: str | None = None,
         ordinal: int = 0,
-    ) -> tuple[bytes, Family] | None:
-        """A record's finished line and its family; None when the ordinary way must be taken.
+    ) -> bytes | None:
+        """A record's finished line; None when the ordinary way must be taken.
 
         The arguments are those of `Decoder.decode`.
         """
-        text = raw.decode("latin-1")
-        if text[-1:] < " ":
-            text = text.rstrip("\r\n\0")
-        stamp = _stamp(text)
-        if stamp is None:
-            end = text.rfind("|", 0, text.find("=")) + 1
-            sender = self._plain_senders.get(text[:end])
-        else:
-            form, begin = stamp.lastindex or 0, stamp.end()
-            end = text.rfind("|", begin, text.find("=", begin)) + 1
-            sender = self._senders[form].get(text[: stamp.end(form)] + text[begin:end])
-        if sender is None:
-            sender = self._meet(text, stamp, end)
-            if sender is None:
-                return None
-        size = len(text)
-        if size > _LONGEST or size in CUT_SIZES or (uid is not None and not is_clean(uid)):
-            return None
-        family = sender.family
-        shapes, known_peer, rows = sender.prepared
-        if shapes is not family.shapes or known_peer != peer:
-            rows = sender.prepare(peer)
-        equals = text.count("=", end) if len(rows) > 1 else -1
-        words = ""
-        for write, given, ordered, count in rows:
-            if count != equals >= 0 or given is None:
+        return self.lines((raw,), received, _not_here, peer, uid, ordinal).lines[0] or None
+
+    def lines(
+        self,
+        raws: Iterable[bytes],
+        received: int,
+        ordinary: Callable[[bytes, int], bytes],
+        peer: str | None = None,
+        uid: str | None = None,
+        ordinal: int = 0,
+    ) -> Written:
+        """Records' finished lines.
+
+        Args:
+            raws: The records.
+            received: Their receive time.
+            ordinary: Gives the line of a record (and its ordinal) that takes the ordinary way.
+            peer: Address of their sender.
+            uid: Id of the record, when there is one record.
+            ordinal: Number of the first one.
+        """
+        senders = self._senders
+        limit = received + DAY
+        noted = unknown = 0
+        lines: list[bytes] = []
+        usable = uid is None or is_clean(uid)
+        for number, raw in enumerate(raws, ordinal):
+            text = raw.decode("latin-1")
+            if text[-1:] < " ":
+                text = text.rstrip("\r\n\0")
+            head = _head(text)
+            sender = senders.get(head.groups()) if head is not None else None
+            if sender is None and head is not None:
+                sender = self._meet(text, head)
+            size = len(text)
+            if head is None or sender is None or size in CUT_SIZES or size > _LONGEST or not usable:
+                lines.append(ordinary(raw, number))
                 continue
-            if not (ordered or words):
-                words = in_order(text[end:])
-            line = write(text, words, end, given, received, raw, uid, ordinal)
-            if line is not None:
-                return line, family
-        return None
+            shapes, known_peer, rows = sender.prepared
+            family = sender.family
+            if shapes is not family.shapes or known_peer != peer:
+                rows = sender.prepare(peer)
+            end = head.end()
+            equals = text.count("=", end) if len(rows) > 1 else -1
+            words = ""
+            for write, given, ordered, count in rows:
+                if count != equals >= 0 or given is None:
+                    continue
+                if not (ordered or words):
+                    words = in_order(text[end:])
+                line = write(text, words, end, given, received, limit, raw, uid, number)
+                if line is not None:
+                    lines.append(line)
+                    if family.remarkable:
+                        noted += family.noted
+                        unknown += family.unknown
+                    break
+            else:
+                lines.append(ordinary(raw, number))
+        return Written(lines, noted, unknown)
 
     def learn(self, event: Event) -> None:
         """Take note of a record that the ordinary way was taken for."""
@@ -189,102 +236,64 @@ class Shapes:
                 self._families[event.head] = Family()
             return
         family.met += 1
-        if family.met >= family.patience and self._made < MOST_SHAPES:
-            family.met, family.patience = 0, max(PATIENCE, 2 * family.patience)
-            if len(family.shapes) < _MOST_OF_HEADER:
-                self._teach(event, family)
+        if (
+            family.met >= family.patience
+            and self._made < MOST_SHAPES
+            and len(family.shapes) < _MOST_OF_HEADER
+        ):
+            self._teach(event, family)
         if family.shapes and len(self._headers) < MOST_HEADERS:
             header = event.text[len(event.prefix) : event.begins]
             if header not in self._headers and self._decoder.remembered(header) is not None:
                 self._headers[header] = family
 
-    def _meet(self, text: str, stamp: re.Match[str] | None, end: int) -> _Sender | None:
+    def _meet(self, text: str, head: re.Match[str]) -> _Sender | None:
         """A sender's first record of a header that has shapes, which makes the sender known."""
-        start = text.find("CEF:")
+        start, end = text.find("CEF:"), head.end()
         family = self._headers.get(text[start:end]) if start >= 0 else None
-        form = (stamp.lastindex or 0) if stamp else 0
-        begin = stamp.end() if stamp else 0
-        if family is None or start < begin or not is_clean(text[:end]):
+        if family is None or start < head.start(4) or end > _LONGEST_HEAD:
             return None
-        prefix = text[:start]
-        key = text[: stamp.end(form)] + text[begin:end] if stamp else text[:end]
-        senders = self._senders[form]
-        if len(senders) >= MOST_SENDERS:
-            senders.clear()
-        senders[key] = _Sender(family, syslog.prefix(prefix) if prefix else syslog.NO_ENVELOPE)
-        return senders[key]
+        if not is_clean(text[:end]):
+            return None
+        if len(self._senders) >= MOST_SENDERS:
+            self._senders.clear()
+        envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
+        sender = self._senders[head.groups()] = _Sender(family, envelope)
+        return sender
 
     def _teach(self, event: Event, family: Family) -> None:
         """Make a shape of a record without notes of its own."""
         entry = self._decoder.remembered(event.text[len(event.prefix) : event.begins])
         if entry is None or event.notes != list(entry.notes):
-            return
+            return  # the next one may do
+        family.met, family.patience = 0, max(PATIENCE, 2 * family.patience)
         dialect = entry.dialect
         found = spelling(event, bool(dialect.colon), dict(dialect.lists))
         if found is None:
             return
-        found = _another(found, family.spellings)
-        if found in family.spellings:
-            return
+        found = another(found, family.spellings)
         family.noted = bool(entry.notes)
         family.unknown = event.reading.activity == "unknown"
-        try:
-            shape = self._shape(event, found)
-        except Impossible:
-            family.spellings.append(found)  # not to be tried again
+        family.remarkable = family.noted or family.unknown
+        tables, target = self._decoder.tables, self._target
+        plans = suited(event, found, tables, target) if target is not None else []
+        taught = (found, len(plans))
+        if taught in family.taught:
             return
+        family.taught.add(taught)
         family.spellings.append(found)
-        family.shapes = [*family.shapes, shape]
-        self._made += 1
+        with suppress(Impossible):
+            shape = self._shape(event, found, plans)
+            family.shapes = [*family.shapes, shape]
+            self._made += 1
 
-    def _shape(self, event: Event, found: Spelling) -> Shape:
+    def _shape(self, event: Event, found: Spelling, plans: list[EventPlan]) -> Shape:
         lookups = self._decoder.tables.lookups
-        head = event.head
-        if self._target is None:
-            return cef_shape(head, found, lookups, self._types, self._cef_version)
-        narrow, sure = _narrow(event.reading, found)
-        known = {
-            name: value
-            for name, path in ATTRIBUTES.items()
-            if path.startswith("head.")
-            if (value := getattr(head, path.removeprefix("head.")))
-        }
-        plan = compile_event(self._decoder.tables, self._target, narrow, known, sure)
-        notes = kinds(event.early or [])
-        return plan_shape(plan, narrow, found, lookups, self._types, notes)
+        if not plans:
+            return cef_shape(event.head, found, lookups, self._types, self._cef_version)
+        narrow, _ = narrowed(event.reading, found)
+        return plan_shape(plans, narrow, found, lookups, self._types, kinds(event.early or []))
 
 
-def _another(found: Spelling, known: list[Spelling]) -> Spelling:
-    """The spelling to make a shape of, beside those there are.
-
-    Values of other forms than before get the wide form; keys in another order than before count in
-    any order from now on, if they can.
-    """
-    for each in known:
-        if each.ordered and each.keys == found.keys:
-            found = found.widened(each)
-    if any(each.ordered and each.keys == found.keys for each in known):
-        return found
-    ordered = found.sorted()
-    if ordered is None:
-        return found
-    same = [each for each in known if sorted(each.keys) == sorted(found.keys)]
-    if not same and not any(not each.ordered for each in known):
-        return found
-    for each in same:
-        ordered = ordered.widened(each.sorted() or each)
-    return ordered
-
-
-def _narrow(reading: Reading, found: Spelling) -> tuple[Reading, frozenset[str]]:
-    """What the spelling gives, and the fields that it always gives."""
-    rows = {}
-    sure = set()
-    for pair in found.pairs:
-        if pair.cast is None or pair.form == "empty":
-            continue
-        rows[pair.cast.key] = replace(pair.cast, parts=pair.parts)
-        for part, name in pair.parts:
-            if pair.form != "wide" or not part or part in SURE_PARTS:
-                sure.add(name)
-    return replace(reading, casts=tuple(rows.values())), frozenset(sure)
+def _not_here(raw: bytes, ordinal: int) -> bytes:
+    return b""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
 STDIN = "-"
-BLOCK = 1 << 18
+BLOCK = 1 << 15
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
 _SPACE = 0x20

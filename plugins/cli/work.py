@@ -78,32 +78,27 @@ class Worker:
 
     def __call__(self, batch: Batch) -> tuple[bytes, Tally]:
         """One line a record, each with its line feed, and the counts."""
-        converter, received = self.converter, batch.received
-        decode, dump, write = converter.decoder.decode, converter.dump, converter.shapes.write
-        hide = self._pseudonymizer.line if self._pseudonymizer else None
+        decode, dump = self.converter.decoder.decode, self.converter.dump
         tally = Tally()
-        lines = []
-        ordinal = batch.first
-        try:
-            for raw in batch.records:
-                line = hide(raw) if hide else raw
-                short = write(line, received, None, None, ordinal)
-                if short is None:
-                    event = decode(line, received, None, None, ordinal)
-                    lines.append(dump(event))
-                    tally.count(event)
-                else:
-                    written, family = short
-                    lines.append(written)
-                    if family.noted or family.unknown:
-                        tally.noted += family.noted
-                        tally.unknown += family.unknown
-                ordinal += 1
-        except Exception as error:
-            raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error
-        tally.records = len(lines)
-        lines.append(b"")
-        return b"\n".join(lines), tally
+
+        def ordinary(raw: bytes, ordinal: int) -> bytes:
+            try:
+                event = decode(raw, batch.received, None, None, ordinal)
+                line = dump(event)
+                tally.count(event)
+            except Exception as error:
+                raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error
+            return line
+
+        raws: Iterable[bytes] = batch.records
+        if self._pseudonymizer:
+            raws = map(self._pseudonymizer.line, raws)
+        written = self.converter.shapes.lines(raws, batch.received, ordinary, ordinal=batch.first)
+        tally.records = len(written.lines)
+        tally.noted += written.noted
+        tally.unknown += written.unknown
+        written.lines.append(b"")
+        return b"\n".join(written.lines), tally
 
 
 def results(

@@ -20,7 +20,7 @@ from datto_siem.plugins import options
 from datto_siem.plugins.forwarder.places import line, places
 from datto_siem.plugins.options import Duration, Size, option
 from datto_siem.plugins.registry import names, plugin
-from datto_siem.plugins.secret import Secret  # noqa: TC001  options read their types at run time
+from datto_siem.plugins.secret import Secret
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -55,7 +55,9 @@ class Log:
 
     path: str = option("Directory of the log and of dead letters")
     max_bytes: Size = option("Most disk space", Size(10 * 10**9))
-    max_age: Duration = option("Undelivered records older than this are dropped", Duration(604800.0))
+    max_age: Duration = option(
+        "Undelivered records older than this are dropped", Duration(604800.0)
+    )
     keep: Duration = option(
         "How long delivered records stay for replay; they go first when room is needed",
         Duration(86400.0),
@@ -169,7 +171,8 @@ class Configuration:
 
     def secrets(self) -> list[Secret]:
         """Every secret that is configured."""
-        return list(_secrets([each.config for each in (*self.outputs, *self.listeners)]))
+        configs = [each.config for each in self.outputs]
+        return list(_secrets([*configs, *(each.config for each in self.listeners)]))
 
 
 def read(path: Path) -> Configuration:
@@ -297,12 +300,8 @@ class _Reading:
 
     def _belongs_together(self, found: Configuration) -> None:
         """What no schema can say."""
-        for key, kept in (("output", found.outputs), ("listen", found.listeners)):
-            seen: dict[str, int] = {}
-            for at, each in enumerate(kept):
-                if each.name in seen:
-                    self._fault((key, at), f"another {key} is named {each.name!r}: set `name`")
-                seen[each.name] = at
+        self._unique("output", [each.name for each in found.outputs])
+        self._unique("listen", [each.name for each in found.listeners])
         try:
             loopback(found.admin)
         except ValueError as error:
@@ -314,6 +313,11 @@ class _Reading:
             self._files(("output", at), output.config)
         for at, listen in enumerate(found.listeners):
             self._files(("listen", at), listen.config)
+
+    def _unique(self, key: str, given: list[str]) -> None:
+        for at, name in enumerate(given):
+            if name in given[:at]:
+                self._fault((key, at), f"another {key} is named {name!r}: set `name`")
 
     def _files(self, place: Place, config: Any) -> None:
         """Certificates and keys that are named must be there."""
@@ -360,31 +364,34 @@ def _told(error: jsonschema.ValidationError) -> Iterator[tuple[Place, str]]:
     """A schema's complaint in our words, without any value that may be a secret."""
     path = tuple(error.absolute_path)
     name = f"`{path[-1]}`" if path else "the file"
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
-        for extra in error.instance:
-            if known and extra not in known:
-                yield (*path, extra), f"no option {extra!r}; {_near(extra, known)}"
-        return
-    if error.validator == "required" and isinstance(error.instance, dict):
-        absent = [each for each in error.validator_value if each not in error.instance]
-        yield path, f"missing: {', '.join(absent)}"
-        return
-    if "env" in error.schema.get("properties", {}):
+    wanted: Any = error.validator_value
+    around: Any = error.schema
+    given: Any = error.instance
+    if error.validator == "additionalProperties" and isinstance(given, dict):
+        known = list(around["properties"])
+        for extra in sorted(set(given) - set(known)):
+            yield (*path, extra), f"no option {extra!r}; {_near(extra, known)}"
+    elif error.validator == "required":
+        yield path, f"missing: {', '.join(each for each in wanted if each not in given)}"
+    elif "env" in around.get("properties", {}):
         yield path, f'{name} is a secret: write {{ env = "NAME" }} or {{ file = "/path" }}'
-        return
-    hint = error.schema.get("description", "")
-    wanted = {
-        "enum": lambda: "one of " + ", ".join(map(str, error.validator_value)),
-        "type": lambda: f"must be of type {error.validator_value}",
-        "minimum": lambda: f"must be at least {error.validator_value}",
-        "maximum": lambda: f"must be at most {error.validator_value}",
-        "minItems": lambda: "needs at least one entry",
-        "minLength": lambda: "must not be empty",
-        "pattern": lambda: f"must match {error.validator_value}",
-        "anyOf": lambda: 'must be a number or text such as "64MB" or "30s"',
-    }.get(str(error.validator), lambda: "is not valid")()
-    yield path, f"{name} {wanted}" + (f" ({hint})" if hint else "")
+    else:
+        hint = around.get("description", "")
+        said = _COMPLAINTS.get(str(error.validator), "is not valid").format(wanted)
+        yield path, f"{name} {said}" + (f" ({hint})" if hint else "")
+
+
+_COMPLAINTS = {
+    "enum": "must be one of {}",
+    "type": "must be of type {}",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minItems": "needs at least one entry",
+    "minLength": "must not be empty",
+    "maxLength": "must have at most {} characters",
+    "pattern": "must match {}",
+    "anyOf": 'must be a number or text such as "64MB" or "30s"',
+}
 
 
 def _near(name: str, known: list[str]) -> str:

@@ -7,7 +7,7 @@ once; each output has its own offset in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
     from datto_siem.plugins.source import Arrival, Mark
 
 
+Policy = Literal["block", "refuse-newest", "drop-oldest"]
+"""What happens when the log is full."""
+
+
 class LogFull(Exception):
     """The log is at its cap and its policy refuses new records; nothing was appended."""
 
 
 class LogDamaged(Exception):
     """Part of the log cannot be read; the message says what was moved where and what is lost."""
+
+
+class LogRefused(Exception):
+    """The log must not be opened (network file system, in use, newer layout); says what to do."""
 
 
 class Rewound(Exception):
@@ -98,11 +106,11 @@ class Reader(Protocol):
 class Log(Protocol):
     """Opens writers and readers, keeps the log within its limits, moves offsets."""
 
-    def writer(self) -> Writer:
-        """A writer for this process."""
+    def writer(self, policy: Policy | None = None) -> Writer:
+        """A writer for this process, with the log's policy or another."""
 
-    def reader(self, output: str) -> Reader:
-        """A reader for an output; a new output starts at the oldest record kept."""
+    def reader(self, output: str, *, at_end: bool = False) -> Reader:
+        """A reader for an output; a new output starts at the oldest record kept, or at the end."""
 
     def sweep(self, outputs: Sequence[str]) -> Mapping[str, int]:
         """Drop what all outputs have settled and retention does not keep; give space back.
@@ -112,7 +120,9 @@ class Log(Protocol):
         """
 
     def rewind(self, output: str, received: int) -> int:
-        """Set an output's offset to the first record received at or after a time (milliseconds).
+        """Set an output back to the first record received at or after a time (milliseconds).
+
+        Never forward: what was not delivered is not skipped.
 
         Returns:
             How many records will be sent again.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datto_siem.converters import decoder
+from datto_siem.converters.decoder import decoder
 from datto_siem.plugins.forwarder.batches import Limits
 from datto_siem.plugins.forwarder.dead_letters import DeadLetters
 from datto_siem.plugins.forwarder.noise import Noise
@@ -54,7 +55,7 @@ def open_sink(found: Configuration, output: Output) -> Sink:
 
 def open_dead_letters(found: Configuration, output: Output) -> DeadLetters:
     """An output's dead letters."""
-    return DeadLetters(Path(found.log.path) / "dead-letters", output.name)
+    return DeadLetters(Path(found.log.path) / "dead-letters", output.name, now=time.time)
 
 
 def noise(found: Configuration, output: Output) -> Noise:

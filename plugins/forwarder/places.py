@@ -71,7 +71,7 @@ def _header(start: str, counts: dict[Path, int]) -> Path:
 
 def _dotted(text: str, at: int) -> tuple[list[str], int]:
     """The parts of a dotted key, and where it ends."""
-    names = []
+    names: list[str] = []
     while True:
         match = _KEY.match(text, at)
         if match is None:

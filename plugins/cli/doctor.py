@@ -1,0 +1,87 @@
+"""`datto-siem doctor`: is every destination ready, and what is to be done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datto_siem.plugins.cli import parsing
+from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure
+from datto_siem.plugins.cli.forward import chosen, read
+from datto_siem.plugins.cli.shown import escaped, paint
+from datto_siem.plugins.forwarder import journal, opening
+from datto_siem.plugins.record import Record
+from datto_siem.plugins.sink import Finding, Level
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from datto_siem.plugins.cli.shown import Paint
+    from datto_siem.plugins.forwarder.configuration import Configuration, Output
+
+_TEXT = """\
+Look whether every output of a configuration is ready: reach, TLS, credentials, index, stream,
+table or role; and say what to do about what is not. Changes nothing, unless --send-test delivers
+one record that says that it is a test."""
+_CODES = "exit codes: 0 all is well; 1 faults; 2 misuse or bad configuration"
+_STYLES = {Level.GOOD: "value", Level.WARNING: "note", Level.FAULT: "bad"}
+
+
+def add(parser: parsing.Parser) -> None:
+    """Add the arguments."""
+    parsing.describe(
+        parser,
+        _TEXT,
+        "datto-siem doctor --config forward.toml",
+        "datto-siem doctor --config forward.toml --output splunk --send-test",
+        codes=_CODES,
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration (TOML)")
+    parser.add_argument("--output", metavar="NAME", help="which output; all when absent")
+    parser.add_argument("--send-test", action="store_true", help="deliver a test record")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look; returns the exit code."""
+    found = read(args)
+    journal.begin(found.secrets(), "doctor")
+    painter = paint(args.color, sys.stdout)
+    faults = 0
+    for output in chosen(found, args.output):
+        print(painter("heading", f"{output.name} ({output.common.type})"))
+        for finding in _findings(found, output, args.send_test):
+            faults += finding.level is Level.FAULT
+            _show(finding, painter)
+    return FINDINGS if faults else DONE
+
+
+def _findings(found: Configuration, output: Output, send: bool) -> Iterator[Finding]:
+    try:
+        opening.noise(found, output)
+        sink = opening.open_sink(found, output)
+    except (ValueError, ModuleNotFoundError) as error:
+        raise Failure(f"output {output.name}: {error}", "mend it and look again") from error
+    with closing(sink):
+        yield from sink.check(_test_record() if send else None)
+
+
+def _test_record() -> Record:
+    """A record that nobody takes for an event of a device."""
+    at = time.time_ns() // 1_000_000
+    text = (
+        f"CEF:0|Datto|datto-siem|1|doctor|test|0|rt={at}"
+        " msg=test record of datto-siem doctor, nothing happened"
+    )
+    return Record(text.encode(), at, "127.0.0.1", 0)
+
+
+def _show(finding: Finding, painter: Paint) -> None:
+    level = painter(_STYLES[finding.level], f"{finding.level.value:<8}")
+    print(f"  {level}{escaped(finding.what)}: {escaped(finding.said)}", flush=True)
+    if finding.remedy:
+        print(f"          do: {escaped(finding.remedy)}", flush=True)

@@ -1,0 +1,1 @@
+"""Files to run the forwarder with: systemd unit, container, example configuration."""

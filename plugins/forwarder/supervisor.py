@@ -1,0 +1,219 @@
+"""The supervisor: starts the parts as processes, keeps them running, ends them in order.
+
+Receivers end first, so that all that was received is durable; then outputs get the grace to
+deliver what waits. What they do not deliver stays in the log for the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from datto_siem.plugins.forwarder import configuration, opening
+from datto_siem.plugins.forwarder.admin import Admin
+from datto_siem.plugins.forwarder.configuration import ConfigurationFaults
+from datto_siem.plugins.forwarder.process import Process
+from datto_siem.plugins.forwarder.totals import Totals
+from datto_siem.plugins.meter import Meter
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from datto_siem.plugins.forwarder.configuration import Configuration
+    from datto_siem.plugins.forwarder.log import Reader
+
+_LOG = logging.getLogger(__name__)
+_TURN = 0.1
+_SWEEP = 5.0
+
+
+class Supervisor:
+    """Runs the forwarder until a signal ends it, or until all its sources have ended.
+
+    Args:
+        found: The configuration.
+        grace: Seconds that outputs get at the end to deliver what waits.
+    """
+
+    def __init__(self, found: Configuration, grace: float = 30.0) -> None:
+        """Open the log: what hinders that is known before anything starts."""
+        self._found, self._grace = found, grace
+        self._log = opening.open_log(found)
+        self._meter = Meter()
+        self.totals = Totals()
+        self.started = time.time()
+        self.receivers = [
+            Process("receive", name, found.path, self.totals) for name in self._groups()
+        ]
+        self.deliverers = [
+            Process("deliver", output.name, found.path, self.totals) for output in found.outputs
+        ]
+        self._readers: list[Reader] = []
+        self._signals = 0
+        self._reload = False
+        self._wake = threading.Event()
+        self._swept = 0.0
+
+    def _groups(self) -> list[str]:
+        """UDP listeners have a process each, so that nothing else delays their receiving."""
+        listeners = self._found.listeners
+        datagrams = [each.name for each in listeners if each.common.type == "udp"]
+        streams = [each.name for each in listeners if each.common.type != "udp"]
+        return [*datagrams, *([",".join(streams)] if streams else [])]
+
+    @property
+    def processes(self) -> list[Process]:
+        """All of them."""
+        return [*self.receivers, *self.deliverers]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every part runs."""
+        return all(process.ready for process in self.processes)
+
+    def run(self) -> int:
+        """Run; returns the exit code: 0 when it ended in order.
+
+        Raises:
+            OSError: The admin address is taken.
+            LogRefused: Another forwarder uses the log.
+        """
+        with closing(self._log), ExitStack() as stack:
+            self._log.claim()
+            for output in self._found.outputs:
+                reader = self._log.reader(output.name, at_end=output.common.start == "now")
+                self._readers.append(stack.enter_context(closing(reader)))
+            stack.enter_context(Admin(self._found.admin, self))
+            self._watch_signals()
+            for process in self.processes:
+                process.start()
+            told = False
+            while not self._signals and not all(each.done for each in self.receivers):
+                self._turn()
+                if not told and self.ready:
+                    told = True
+                    _LOG.info("ready")
+                    _notify("READY=1")
+            return self._end()
+
+    def log_size(self) -> tuple[int, int]:
+        """Bytes on disk and records kept."""
+        return self._log.size()
+
+    def _turn(self) -> None:
+        for process in self.processes:
+            process.tend()
+        if self._reload:
+            self._reload = False
+            self._reloaded()
+        self._sweep()
+        _notify("WATCHDOG=1")
+        self._wake.wait(_TURN)
+        self._wake.clear()
+
+    def _sweep(self) -> None:
+        """Keep the log within its limits and count what it lost."""
+        now = time.monotonic()
+        if now - self._swept < _SWEEP:
+            return
+        self._swept = now
+        try:
+            lost = self._log.sweep([output.name for output in self._found.outputs])
+            nbytes, records = self._log.size()
+        except OSError as error:
+            _LOG.error("the log cannot be swept: %s", error)
+            return
+        for reason, count in lost.items():
+            if count:
+                self._meter.add("lost_records", count, reason=reason)
+                _LOG.error("%d undelivered records lost: %s", count, reason)
+        self._meter.set("log_bytes", nbytes)
+        self._meter.set("log_records", records)
+        values, texts = self._meter.snapshot()
+        self.totals.take(
+            "supervisor",
+            {
+                "values": [[name, labels, value] for (name, labels), value in values.items()],
+                "texts": [[name, labels, text] for (name, labels), text in texts.items()],
+            },
+        )
+
+    def _reloaded(self) -> None:
+        """SIGHUP: certificates and lists of listeners; outputs start anew with all of theirs."""
+        try:
+            configuration.read(self._found.path)
+        except (ConfigurationFaults, OSError) as error:
+            _LOG.error("not reloaded, going on as before: %s", error)
+            return
+        _LOG.info("reloading; a change of listeners needs a restart")
+        for process in self.receivers:
+            process.order("reload")
+        for process in self.deliverers:
+            process.restart()
+
+    def _end(self) -> int:
+        """End receivers, let outputs deliver, end them."""
+        _notify("STOPPING=1")
+        _LOG.info("ending; a second signal ends at once")
+        until = time.monotonic() + self._grace
+        for process in self.receivers:
+            process.stop(self._grace)
+        orderly = True
+        for process in self.receivers:
+            orderly &= process.wait(self._until(until))
+        while time.monotonic() < until and self._signals < 2 and self._waiting():
+            for process in self.deliverers:
+                process.tend()
+            self._wake.wait(_TURN)
+            self._wake.clear()
+        for process in self.deliverers:
+            process.stop(0.0)
+        last = time.monotonic() + (15.0 if self._signals < 2 else 1.0)
+        for process in self.deliverers:
+            orderly &= process.wait(last)
+        waiting = self._waiting()
+        if waiting:
+            _LOG.warning("%d records wait in the log for the next start", waiting)
+        return 0 if orderly else 1
+
+    def _until(self, until: float) -> float:
+        return until if self._signals < 2 else time.monotonic() + 1.0
+
+    def _waiting(self) -> int:
+        """Records that outputs have not settled yet."""
+        try:
+            return max(reader.standing().waiting for reader in self._readers)
+        except OSError:
+            return 0
+
+    def _watch_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._asked_to_end)
+        signal.signal(signal.SIGHUP, self._asked_to_reload)
+
+    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        self._wake.set()
+
+    def _asked_to_reload(self, number: int, frame: FrameType | None) -> None:
+        self._reload = True
+        self._wake.set()
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, when it asked to be told (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        try:
+            out.connect("\0" + path[1:] if path.startswith("@") else path)
+            out.send(state.encode())
+        except OSError:
+            return

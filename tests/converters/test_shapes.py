@@ -1,0 +1,238 @@
+"""Which records take the short way, and that it is the same way: the parts of shapes."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from datto_siem.converters import Converter, shapes
+from datto_siem.converters.output import dump
+from datto_siem.converters.pieces import Leaf, Objects, literal, merged, source, variable
+from datto_siem.converters.spelling import in_order, is_clean, spelling
+from datto_siem.converters.staging import decided, gathered, living, parted, statements
+
+RECEIVED = 1_795_514_400_000
+PROBE = (
+    b"CEF:1|Datto|AccessPoint|7.1.0|wifi|probe|0|"
+    b"rt=1795513152051 smac=02:00:5E:10:00:01 cs2:Guest dmac:7E:10:9B:55:D0:3A"
+)
+FLOW = (
+    b"CEF:1|Datto|Secure Edge|1.2.1|telemeterd|web|3|client_ip=100.64.12.7 port_dst=443 "
+    b"agg_ts=1795513286872 class=web proto=Bulk Transfer ip_proto=udp flow_type=UL"
+)
+
+
+@pytest.fixture
+def converter(monkeypatch: pytest.MonkeyPatch) -> Converter:
+    """A converter of its own that makes shapes at once."""
+    monkeypatch.setattr(shapes, "OFTEN", 1)
+    monkeypatch.setattr(shapes, "PATIENCE", 1)
+    made = Converter("ecs")
+    made.shapes = shapes.Shapes(made.decoder, made.target, made.types)
+    return made
+
+
+def teach(converter: Converter, line: bytes) -> None:
+    for _ in range(3):
+        converter.encode(line, RECEIVED)
+    assert converter.shapes.write(line, RECEIVED) is not None
+
+
+def reference(converter: Converter, line: bytes, peer: str | None = None) -> bytes:
+    return dump(converter.run(converter.decoder.decode(line, RECEIVED, peer)).document)
+
+
+def test_a_shape_is_made_once_a_header_was_met_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "OFTEN", 3)
+    made = Converter("ecs")
+    made.shapes = shapes.Shapes(made.decoder, made.target, made.types)
+    for _ in range(4):
+        assert made.shapes.write(PROBE, RECEIVED) is None
+        made.encode(PROBE, RECEIVED)
+    assert made.shapes.write(PROBE, RECEIVED) == reference(made, PROBE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"cs2:Guest", b"cs2:a b  c"),
+        (b"cs2:Guest", b"cs2:a:b"),
+        (b"cs2:Guest", b"cs2:a=b"),
+        (b"cs2:Guest", b'cs2:"Guest"'),
+        (b"cs2:Guest", b"cs2:a\\\\b"),
+        (b"cs2:Guest", b"cs2:caf\xc3\xa9"),
+        (b"cs2:Guest", b"cs2:"),
+        (b"cs2:Guest", b"cs2:Guest dvc:192.0.2.1"),
+        (b"rt=1795513152051", b"rt=1420070399999"),
+        (b"rt=1795513152051", b"rt=1795600800001"),
+        (b"smac=02", b"smac=2"),
+        (b"D0:3A", b"D0:3A "),
+        (b"CEF:1|", b"CEF:1.2|"),
+    ],
+)
+def test_what_is_unusual_takes_the_ordinary_way(
+    converter: Converter, old: bytes, new: bytes
+) -> None:
+    teach(converter, PROBE)
+    line = PROBE.replace(old, new)
+    assert line != PROBE
+    assert converter.shapes.write(line, RECEIVED) is None
+    assert converter.encode(line, RECEIVED) == reference(converter, line)
+
+
+def test_a_time_a_day_ahead_is_the_latest_that_is_taken(converter: Converter) -> None:
+    teach(converter, PROBE)
+    latest = PROBE.replace(b"1795513152051", b"1795600800000")
+    assert converter.shapes.write(latest, RECEIVED) == reference(converter, latest)
+
+
+def test_a_record_of_a_size_at_which_relays_cut_takes_the_ordinary_way(
+    converter: Converter,
+) -> None:
+    teach(converter, PROBE)
+    line = PROBE.replace(b"Guest", b"x" * (480 - len(PROBE) + 5))
+    assert len(line) == 480
+    assert converter.shapes.write(line, RECEIVED) is None
+    assert converter.shapes.write(line.replace(b"x", b"", 1), RECEIVED) is not None
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        b"<134>Nov 24 09:37:09 ap-1 ",
+        b"<134>Nov  4 09:37:09 ap-1 ",
+        b"<13>2026-11-24T09:37:09Z ap-1 ",
+        b"<13>1 2026-11-24T09:37:09.250Z ap-1 datto - - - ",
+        b"<134>ap-1 ",
+        b"<191>Nov 24 09:37:09 UTC ",
+        b"Nov 24 09:37:09 ap-1 ",
+        b"relay CEF: ",
+        b"a|b=c ",
+    ],
+)
+def test_senders_are_told_apart_by_all_that_stands_before_the_header(
+    converter: Converter, prefix: bytes
+) -> None:
+    teach(converter, PROBE)
+    for line in (prefix + PROBE, prefix.replace(b"09:37", b"10:38") + PROBE):
+        found = converter.shapes.write(line, RECEIVED)
+        assert found in (None, reference(converter, line))
+        assert converter.encode(line, RECEIVED) == reference(converter, line)
+
+
+def test_keys_in_any_order_and_words_with_blanks(converter: Converter) -> None:
+    head, _, body = FLOW.rpartition(b"|")
+    words = body.replace(b"Bulk Transfer", b"Bulk+Transfer").split(b" ")
+    orders = [words[turn:] + words[:turn] for turn in range(len(words))]
+    lines = [
+        head + b"|" + b" ".join(each).replace(b"Bulk+Transfer", b"Bulk Transfer") for each in orders
+    ]
+    for _ in range(4):
+        for line in lines:
+            converter.encode(line, RECEIVED)
+    for line in lines:
+        assert converter.shapes.write(line, RECEIVED) == reference(converter, line)
+    stray = head + b"|stray " + body
+    assert converter.encode(stray, RECEIVED) == reference(converter, stray)
+
+
+def test_each_thread_gets_its_own_sender(converter: Converter) -> None:
+    teach(converter, PROBE)
+    peers = [f"192.0.2.{number}" for number in range(1, 5)]
+    want = {peer: reference(converter, PROBE, peer) for peer in peers}
+    wrong: list[str] = []
+
+    def work(peer: str) -> None:
+        wrong.extend(
+            peer for _ in range(2_000) if converter.encode(PROBE, RECEIVED, peer) != want[peer]
+        )
+
+    threads = [threading.Thread(target=work, args=(peer,)) for peer in peers]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert wrong == []
+
+
+def test_an_id_or_a_peer_that_needs_escapes_is_escaped(converter: Converter) -> None:
+    teach(converter, PROBE)
+    event = converter.decoder.decode(PROBE, RECEIVED, 'a"b', 'c"d')
+    want = dump(converter.run(event).document)
+    assert converter.encode(PROBE, RECEIVED, 'a"b', 'c"d') == want
+
+
+def test_a_spelling_knows_forms_and_separators(converter: Converter) -> None:
+    event = converter.decoder.decode(PROBE, RECEIVED)
+    found = spelling(event, True, {})
+    assert found is not None
+    assert [(pair.key, pair.separator, pair.form) for pair in found.pairs] == [
+        ("rt", "=", "strict"),
+        ("smac", "=", "strict"),
+        ("cs2", ":", "wide"),
+        ("dmac", ":", "strict"),
+    ]
+    assert found.equals == 2
+    assert found.sorted() is None
+
+
+def test_pairs_are_sorted_with_the_words_that_belong_to_them() -> None:
+    assert in_order("b=1 a=2") == "a=2 b=1"
+    assert in_order("b=x y a=2") == "a=2 b=x y"
+    assert in_order("x b=1 a=2") == ""
+    assert in_order("b=1  a=2") == ""
+    assert in_order("b=1 a=2 ") == ""
+
+
+def test_clean_texts_stand_in_json_as_they_are() -> None:
+    assert is_clean("a b|c:d")
+    for bad in ('"', "\\", "\x1f", "\x7f", "\u00e9"):
+        assert not is_clean(bad)
+
+
+def test_objects_leave_no_comma_behind() -> None:
+    scope: dict[str, str] = {}
+    lines: list[str] = []
+
+    def assign(text: str) -> str:
+        lines.append(f"v{len(lines)} = {text}")
+        return f"v{len(lines) - 1}"
+
+    tree = {
+        ("b", False): Leaf("''", True, (literal("1"),)),
+        ("a", False): Leaf("x", False, (literal('"'), variable("x"), literal('"'))),
+        ("c", True): {("d", False): Leaf("x", False, (variable("x"),))},
+    }
+    text = source(Objects(assign).whole(tree))
+    program = "\n".join([*lines, f"found = {text}"])
+    for x, want in ((None, '{"b":1}'), ("7", '{"a":"7","b":1,"c":[{"d":7}]}')):
+        scope = {"x": x}  # type: ignore[dict-item]
+        exec(program, scope)  # noqa: S102 - what was just written
+        assert scope["found"] == want
+
+
+def test_statements_are_sorted_by_what_decides_them() -> None:
+    found = statements(
+        [
+            "v1 = s.host",
+            "v2 = g0.lower()",
+            "v3 = []",
+            "v3.append(v2)",
+            "if v1 is None:",
+            "    v1 = 'g0'",
+        ]
+    )
+    assert decided(found, ["s"]) == {"s", "v1"}
+    inner, rest = parted(found, {"s", "v1"})
+    assert [each.text.split(" ")[0] for each in inner] == ["v1", "if"]
+    assert len(living(rest, ["v3"])) == 3
+    assert living(rest, ["v9"]) == []
+
+
+def test_runs_of_pieces_become_one() -> None:
+    pieces = [literal("a"), variable("v1"), literal("b"), variable("v2"), variable("g0")]
+    kept, lines = gathered(pieces, {"v1", "v2"}, lambda: "v3")
+    assert kept == [literal("a"), variable("v3"), variable("g0")]
+    assert lines == ["v3 = f'{v1}' 'b' f'{v2}'"]
+    assert merged([literal("a"), literal("b")]) == [literal("ab")]
