@@ -141,6 +141,7 @@ class Shapes:
         self._types = types
         self._cef_version = cef_version
         self._families: dict[Header, Family] = {}
+        self._seen: set[Header] = set()
         self._headers: dict[str, Family] = {}
         self._senders: dict[tuple[str, ...], _Sender] = {}
         self._made = 0
@@ -148,7 +149,7 @@ class Shapes:
     @property
     def held(self) -> Held:
         """How much is remembered at present."""
-        return Held(len(self._families), len(self._senders), self._made)
+        return Held(len(self._seen) + len(self._families), len(self._senders), self._made)
 
     def write(
         self,
@@ -227,14 +228,18 @@ class Shapes:
         """Take note of a record that the ordinary way was taken for."""
         if event.quick is None or event.repairs or event.original_text is not event.text:
             return
-        family = self._families.get(event.head)
+        head = event.head
+        family = self._families.get(head)
         if family is None:
+            if head not in self._seen:  # once is not often, and a flood of names is no reason
+                if len(self._seen) >= MOST_HEADERS:
+                    self._seen.clear()
+                self._seen.add(head)
+                return
             if len(self._families) >= MOST_HEADERS:
                 kept = {head: each for head, each in self._families.items() if each.shapes}
                 self._families = kept
-            if len(self._families) < MOST_HEADERS:
-                self._families[event.head] = Family()
-            return
+            family = self._families[head] = Family()
         family.met += 1
         if (
             family.met >= family.patience

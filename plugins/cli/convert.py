@@ -14,7 +14,7 @@ from datto_siem.plugins.cli import interrupts, parsing
 from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.cli.output import STDOUT, output
 from datto_siem.plugins.cli.progress import Progress
-from datto_siem.plugins.cli.records import Source, record, sources
+from datto_siem.plugins.cli.records import BLOCK, BLOCK_FOR_MANY, Source, record, sources
 from datto_siem.plugins.cli.shown import escaped
 from datto_siem.plugins.cli.tally import Tally
 from datto_siem.plugins.cli.work import Batch, Settings, results
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         worker = settings.worker()
     except ValueError as error:  # the message lists the targets
         raise Failure(f"--to: {error}", "choose one of those") from error
-    inputs = sources(args.files)
+    inputs = sources(args.files, BLOCK if args.workers == 1 else BLOCK_FOR_MANY)
     tally = Tally()
     begun = time.monotonic()
     progress = Progress(inputs, args.quiet)

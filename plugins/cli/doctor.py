@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.cli import parsing
+from datto_siem.plugins.cli import parsing, status_view
 from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure
 from datto_siem.plugins.cli.forward import chosen, read
 from datto_siem.plugins.cli.shown import escaped, paint
-from datto_siem.plugins.forwarder import journal, opening
+from datto_siem.plugins.forwarder import journal, listener_check, opening
 from datto_siem.plugins.record import Record
+from datto_siem.plugins.secret import SecretMissing
 from datto_siem.plugins.sink import Finding, Level
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 _TEXT = """\
 Look whether every output of a configuration is ready: reach, TLS, credentials, index, stream,
-table or role; and say what to do about what is not. Changes nothing, unless --send-test delivers
-one record that says that it is a test."""
+table or role; whether every listener can listen; and say what to do about what is not. Changes
+nothing, unless --send-test delivers one record that says that it is a test."""
 _CODES = "exit codes: 0 all is well; 1 faults; 2 misuse or bad configuration"
 _STYLES = {Level.GOOD: "value", Level.WARNING: "note", Level.FAULT: "bad"}
 
@@ -52,20 +53,40 @@ def run(args: argparse.Namespace) -> int:
     journal.begin(found.secrets(), "doctor")
     painter = paint(args.color, sys.stdout)
     faults = 0
-    for output in chosen(found, args.output):
-        print(painter("heading", f"{output.name} ({output.common.type})"))
-        for finding in _findings(found, output, args.send_test):
+    outputs = chosen(found, args.output)
+    parts = [
+        (each.name, each.common.type, _findings(found, each, args.send_test)) for each in outputs
+    ]
+    if args.output is None:
+        running = _running(found)
+        parts[:0] = [
+            (each.name, each.common.type, listener_check.check(each, running))
+            for each in found.listeners
+        ]
+    for name, kind, findings in parts:
+        print(painter("heading", f"{name} ({kind})"))
+        for finding in findings:
             faults += finding.level is Level.FAULT
             _show(finding, painter)
     return FINDINGS if faults else DONE
+
+
+def _running(found: Configuration) -> bool:
+    """Whether a forwarder answers at this configuration's admin address."""
+    try:
+        status_view.status(status_view.url(found))
+    except Failure:
+        return False
+    return True
 
 
 def _findings(found: Configuration, output: Output, send: bool) -> Iterator[Finding]:
     try:
         opening.noise(found, output)
         sink = opening.open_sink(found, output)
-    except (ValueError, ModuleNotFoundError) as error:
-        raise Failure(f"output {output.name}: {error}", "mend it and look again") from error
+    except (ValueError, ModuleNotFoundError, SecretMissing) as error:
+        yield Finding(Level.FAULT, "configuration", str(error), "mend it and look again")
+        return
     with closing(sink):
         yield from sink.check(_test_record() if send else None)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from datto_siem.plugins.cli import parsing, status_view
 from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.cli.shown import escaped
-from datto_siem.plugins.forwarder import configuration, journal, opening
+from datto_siem.plugins.forwarder import configuration, journal, opening, readiness
 from datto_siem.plugins.forwarder.configuration import ConfigurationFaults
 from datto_siem.plugins.forwarder.dead_letters import RetryRunning
 from datto_siem.plugins.forwarder.log import LogRefused
@@ -156,13 +156,10 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _checked(found: Configuration) -> None:
-    """What only opening shows: an extra that is not installed, an event nobody knows."""
-    for output in found.outputs:
-        try:
-            opening.noise(found, output)
-            opening.open_sink(found, output).close()
-        except (ValueError, ModuleNotFoundError) as error:
-            raise Failure(f"output {output.name}: {error}", "mend it and start again") from error
+    """What only this machine shows: secrets, directories, extras, tables."""
+    faults = readiness.faults(found)
+    if faults:
+        raise Failure("the forwarder cannot run here", "mend and start again\n" + "\n".join(faults))
 
 
 def _replay(args: argparse.Namespace) -> int:

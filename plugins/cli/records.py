@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 BLOCK = 1 << 15
+"""Bytes read at a time: what becomes of them is written before it leaves the cache."""
+BLOCK_FOR_MANY = 1 << 18
+"""The same when batches go to other processes: there the number of batches counts."""
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
 _SPACE = 0x20
@@ -40,9 +43,10 @@ class Source:
         utf16: Whether it begins as UTF-16 does.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, block: int = BLOCK) -> None:
         """See that it can be opened, so that a mistyped name is found before any work is done."""
         self.path = path
+        self._block = block
         self.name = "standard input" if path == STDIN else escaped(path)
         self.size: int | None = None
         self.consumed = 0
@@ -107,7 +111,7 @@ class Source:
 
     def _drain(self, stream: BinaryIO) -> Iterator[bytes]:
         buffered = cast("BufferedReader", stream)
-        while block := buffered.read1(BLOCK):  # what is there now: a pipe may be slow
+        while block := buffered.read1(self._block):  # what is there now: a pipe may be slow
             self.consumed += len(block)
             yield block
 
@@ -172,12 +176,16 @@ def record(line: bytes) -> bytes | None:
     return line.rstrip(b"\r\0") if line.strip(_BLANK) else None
 
 
-def sources(paths: Sequence[str]) -> list[Source]:
+def sources(paths: Sequence[str], block: int = BLOCK) -> list[Source]:
     """The inputs named on the command line; standard input when there are none.
+
+    Args:
+        paths: What is named.
+        block: Bytes to read at a time.
 
     Raises:
         Failure: One cannot be read, or standard input is named twice.
     """
     if paths.count(STDIN) > 1:
         raise Failure("standard input (-) is named twice", "name it once")
-    return [Source(path) for path in paths or [STDIN]]
+    return [Source(path, block) for path in paths or [STDIN]]

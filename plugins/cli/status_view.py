@@ -14,6 +14,7 @@ from datto_siem.plugins.cli import parsing
 from datto_siem.plugins.cli.failure import DONE, Failure
 from datto_siem.plugins.cli.shown import escaped, paint
 from datto_siem.plugins.forwarder import configuration
+from datto_siem.plugins.forwarder.sections import loopback
 
 if TYPE_CHECKING:
     import argparse
@@ -44,8 +45,8 @@ def add(parser: parsing.Parser) -> None:
 
 def show(args: argparse.Namespace) -> int:
     """Show it; returns the exit code."""
-    url = _url(args)
-    found = _status(url)
+    where = _url(args)
+    found = status(where)
     if args.json:
         print(json.dumps(found, indent=2))
         return DONE
@@ -59,7 +60,7 @@ def show(args: argparse.Namespace) -> int:
             if once:
                 return DONE
             time.sleep(_EVERY)
-            before, found = found, _status(url)
+            before, found = found, status(where)
     except KeyboardInterrupt:
         return DONE
 
@@ -113,21 +114,27 @@ def _url(args: argparse.Namespace) -> str:
     if args.config is None:
         raise Failure("no forwarder is named", "add --config FILE or --url URL")
     try:
-        host, port = configuration.loopback(configuration.read(args.config).admin)
+        return url(configuration.read(args.config))
     except (configuration.ConfigurationFaults, OSError) as error:
         raise Failure(f"cannot read the configuration: {error}", "mend it") from error
+
+
+def url(found: configuration.Configuration) -> str:
+    """Where a forwarder with this configuration answers."""
+    host, port = loopback(found.admin)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _status(url: str) -> dict[str, Any]:
+def status(where: str) -> dict[str, Any]:
+    """What a forwarder tells of itself."""
     try:
         with requests.Session() as session:
             session.trust_env = False  # loopback needs no proxy
-            answer = session.get(f"{url}/status", timeout=5)
+            answer = session.get(f"{where}/status", timeout=5)
             answer.raise_for_status()
             found: dict[str, Any] = answer.json()
     except (requests.RequestException, ValueError) as error:
-        raise Failure(f"no forwarder answers at {escaped(url)}", "start it first") from error
+        raise Failure(f"no forwarder answers at {escaped(where)}", "start it first") from error
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from datto_siem.plugins.forwarder.configuration import loopback
+from datto_siem.plugins.forwarder.sections import loopback
 from datto_siem.plugins.meter import COUNTER, METRICS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from datto_siem.plugins.forwarder import configuration
+    from datto_siem.plugins.forwarder import sections
     from datto_siem.plugins.forwarder.supervisor import Supervisor
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -35,14 +36,16 @@ class Admin:
         supervisor: What it tells of.
     """
 
-    def __init__(self, admin: configuration.Admin, supervisor: Supervisor) -> None:
+    def __init__(self, admin: sections.Admin, supervisor: Supervisor) -> None:
         """Bind.
 
         Raises:
             OSError: The address is taken.
         """
-        server = type("_Server", (ThreadingHTTPServer,), {"daemon_threads": True})
-        self._server = server(loopback(admin), _Handler)
+        host, port = loopback(admin)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        kind = {"daemon_threads": True, "address_family": family}
+        self._server = type("_Server", (ThreadingHTTPServer,), kind)((host, port), _Handler)
         self._server.supervisor = supervisor
         self._server.remote = admin.allow_remote
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,))
@@ -75,7 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/metrics":
             self._answer(200, "text/plain; version=0.0.4; charset=utf-8", exposition(supervisor))
         elif self.path == "/healthz":
-            self._answer(200, "text/plain", b"ok\n")
+            said = b"ok\n" if supervisor.alive else b"processes are not looked after\n"
+            self._answer(200 if supervisor.alive else 503, "text/plain", said)
         elif self.path == "/readyz":
             said = b"ready\n" if supervisor.ready else _why(supervisor)
             self._answer(200 if supervisor.ready else 503, "text/plain", said)

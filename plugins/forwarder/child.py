@@ -1,7 +1,8 @@
-"""A child process of the forwarder, `python -m` this module with ROLE NAME CONFIG.
+"""A child process of the forwarder, `python -m` this module with ROLE NAME CONFIG ORDERS.
 
-Owns how a child talks to its supervisor. Orders come on standard input, one a line: `stop GRACE`,
-`reload`; when it ends, the supervisor is gone and the child stops too. Counts go to standard output
+Owns how a child talks to its supervisor. ORDERS is the number of an open file (standard input may
+be a listener's), an order a line: `stop GRACE`, `reload`; when it ends, the supervisor is gone and
+the child stops too. Counts go to standard output
 each second, one JSON object a line. Signals are the supervisor's affair: a Ctrl-C on a terminal
 reaches all processes, and only the supervisor knows in which order they may end.
 """
@@ -18,7 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from datto_siem.plugins.forwarder import configuration, journal
+from datto_siem.plugins.forwarder.configuration import ConfigurationFaults
+from datto_siem.plugins.forwarder.log import LogRefused
 from datto_siem.plugins.meter import Meter
+from datto_siem.plugins.secret import SecretMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,23 +49,28 @@ class Part(Protocol):
 
 def main(argv: list[str]) -> int:
     """Run one part; returns the exit code."""
-    role, name, path = argv
+    role, name, path, orders = argv
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    found = configuration.read(Path(path))
-    journal.begin(found.secrets(), f"{role} {name}")
+    journal.begin([], f"{role} {name}")
     meter = Meter()
     ended = threading.Event()
     try:
+        found = configuration.read(Path(path))
+        journal.begin(found.secrets(), f"{role} {name}")
         part = _part(role, name, found, meter)
+    except (ConfigurationFaults, LogRefused, SecretMissing, OSError, LookupError) as error:
+        _LOG.error("cannot start: %s", error)
+        _report(meter, str(error))
+        return 1
     except Exception as error:
         _LOG.exception("cannot start")
         _report(meter, str(error))
         return 1
     reporter = threading.Thread(target=_reporting, args=(meter, ended))
-    orders = threading.Thread(target=_orders, args=(part,), daemon=True)
+    obeying = threading.Thread(target=_orders, args=(part, int(orders)), daemon=True)
     reporter.start()
-    orders.start()
+    obeying.start()
     try:
         part.run()
     except Exception:
@@ -83,15 +92,16 @@ def _part(role: str, name: str, found: Configuration, meter: Meter) -> Part:
     return Delivering(found, found.output(name), meter)
 
 
-def _orders(part: Part) -> None:
+def _orders(part: Part, number: int) -> None:
     """Obey the supervisor until it is gone."""
-    for order in sys.stdin:
-        word, *rest = order.split()
-        if word == "stop":
-            part.stop(float(rest[0]))
-            return
-        if word == "reload":
-            _trying(part.reload)
+    with os.fdopen(number) as orders:
+        for order in orders:
+            word, *rest = order.split()
+            if word == "stop":
+                part.stop(float(rest[0]))
+                return
+            if word == "reload":
+                _trying(part.reload)
     part.stop(0.0)
 
 

@@ -1,24 +1,31 @@
 """The forwarder's configuration: one TOML file, checked whole before anything starts.
 
-Owns the common options, the schema of the whole file, and what its faults are called. Options of
-a listener or output are their plugin's.
+Owns reading, the schema of the whole file, and what must fit together. Options of the forwarder are
+`sections`', those of a listener or output their plugin's; how faults are worded is `complaints`'.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import sys
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 
 from datto_siem.plugins import options
+from datto_siem.plugins.forwarder.complaints import near, told
 from datto_siem.plugins.forwarder.places import line, places
-from datto_siem.plugins.options import Duration, Size, option
+from datto_siem.plugins.forwarder.sections import (
+    Admin,
+    ListenCommon,
+    Log,
+    OutputCommon,
+    Privacy,
+    Tables,
+    loopback,
+)
 from datto_siem.plugins.registry import names, plugin
 from datto_siem.plugins.secret import Secret
 
@@ -31,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from datto_siem.plugins.forwarder.places import Path as Place
-
-NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
 
 class ConfigurationFaults(Exception):
@@ -47,76 +52,6 @@ class ConfigurationFaults(Exception):
         """Keep them; the message is all of them, one a line."""
         super().__init__("\n".join(faults))
         self.faults = faults
-
-
-@dataclass(frozen=True)
-class Log:
-    """`[log]`: the durable log."""
-
-    path: str = option("Directory of the log and of dead letters")
-    max_bytes: Size = option("Most disk space", Size(10 * 10**9))
-    max_age: Duration = option(
-        "Undelivered records older than this are dropped", Duration(604800.0)
-    )
-    keep: Duration = option(
-        "How long delivered records stay for replay; they go first when room is needed",
-        Duration(86400.0),
-    )
-    policy: Literal["block", "refuse-newest", "drop-oldest"] = option(
-        "When the log is full: stop reading (UDP cannot: refuses), refuse new, or drop old", "block"
-    )
-    commit_interval: Duration = option(
-        "Longest time a record waits to be durable; 0: each is made durable at once", Duration(0.02)
-    )
-
-
-@dataclass(frozen=True)
-class Admin:
-    """`[admin]`: metrics, health and status over HTTP."""
-
-    address: str = option("HOST:PORT; loopback only unless allow_remote", "127.0.0.1:9514")
-    allow_remote: bool = option("Answer other machines too: there is no password", False)
-
-
-@dataclass(frozen=True)
-class Tables:
-    """`[tables]`: how records are read."""
-
-    overlay: str | None = option("Directory of your own mapping tables, laid over ours", None)
-    switches: list[str] = option("Names and addresses of senders that are Datto switches", [])
-
-
-@dataclass(frozen=True)
-class Batch:
-    """`batch` of an output: smaller batches than the destination takes."""
-
-    count: int | None = option("Most records of a request", None, minimum=1)
-    bytes: Size | None = option("Most bytes of a request", None)
-    age: Duration | None = option("Longest wait for a batch to fill", None)
-
-
-@dataclass(frozen=True)
-class OutputCommon:
-    """Options every `[[output]]` has."""
-
-    name: str = option("Its name in metrics, logs and commands", pattern=NAME)
-    type: str = option("Which destination: a module of plugins/sinks")
-    batch: Batch = option("Limits of requests", Batch())
-    concurrency: int = option("Requests at once; 1 keeps the order", 2, minimum=1, maximum=64)
-    drop: list[str] = option('Events left out, such as "wifi/probe"; counted', [])
-    sample: dict[str, int] = option('Keep one of so many: { "coredns/allow" = 10 }; counted', {})
-    start: Literal["oldest", "now"] = option("Where an output that is new begins", "oldest")
-
-
-@dataclass(frozen=True)
-class ListenCommon:
-    """Options every `[[listen]]` has."""
-
-    type: str = option("Which listener: a module of plugins/sources")
-    name: str | None = option("Its name in metrics; its type when absent", None, pattern=NAME)
-    policy: Literal["block", "refuse-newest", "drop-oldest"] | None = option(
-        "Other than log.policy for this listener", None
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +84,7 @@ class Configuration:
     log: Log
     admin: Admin
     tables: Tables
+    privacy: Privacy
     listeners: tuple[Listen, ...]
     outputs: tuple[Output, ...]
 
@@ -172,7 +108,8 @@ class Configuration:
     def secrets(self) -> list[Secret]:
         """Every secret that is configured."""
         configs = [each.config for each in self.outputs]
-        return list(_secrets([*configs, *(each.config for each in self.listeners)]))
+        configs += [each.config for each in self.listeners]
+        return list(_secrets([*configs, self.privacy]))
 
 
 def read(path: Path) -> Configuration:
@@ -214,6 +151,7 @@ def _top() -> dict[str, Any]:
             "log": options.schema(Log),
             "admin": options.schema(Admin),
             "tables": options.schema(Tables),
+            "privacy": options.schema(Privacy),
             "listen": tables,
             "output": tables,
         },
@@ -252,6 +190,7 @@ class _Reading:
             log=self._built(Log, given["log"], ("log",)),
             admin=self._built(Admin, given.get("admin", {}), ("admin",)),
             tables=self._built(Tables, given.get("tables", {}), ("tables",)),
+            privacy=self._built(Privacy, given.get("privacy", {}), ("privacy",)),
             listeners=tuple(
                 Listen(common.name or common.type, common, config) for common, config in listeners
             ),
@@ -271,8 +210,8 @@ class _Reading:
                 continue
             name = table.get("type")
             if name not in names(kind):
-                near = _near(str(name), names(kind))
-                self._fault((*place, "type"), f"no {key} type {name!r}; {near}")
+                hint = near(str(name), names(kind))
+                self._fault((*place, "type"), f"no {key} type {name!r}; {hint}")
                 continue
             if not self._check(_merged(common, kind, name), table, place):
                 continue
@@ -294,7 +233,7 @@ class _Reading:
         """Whether a part fits its schema; faults are kept."""
         errors = list(jsonschema.Draft202012Validator(wanted).iter_errors(given))
         for error in errors:
-            for path, said in _told(error):
+            for path, said in told(error):
                 self._fault((*place, *path), said)
         return not errors
 
@@ -302,6 +241,7 @@ class _Reading:
         """What no schema can say."""
         self._unique("output", [each.name for each in found.outputs])
         self._unique("listen", [each.name for each in found.listeners])
+        self._addresses(found)
         try:
             loopback(found.admin)
         except ValueError as error:
@@ -318,6 +258,17 @@ class _Reading:
         for at, name in enumerate(given):
             if name in given[:at]:
                 self._fault((key, at), f"another {key} is named {name!r}: set `name`")
+
+    def _addresses(self, found: Configuration) -> None:
+        """One address, one listener: of UDP, and of TCP with and without TLS."""
+        taken: dict[tuple[bool, str], str] = {}
+        for at, listen in enumerate(found.listeners):
+            address = getattr(listen.config, "address", None)
+            if not isinstance(address, str) or address.endswith(":0"):
+                continue
+            other = taken.setdefault((listen.common.type == "udp", address), listen.name)
+            if other != listen.name:
+                self._fault(("listen", at, "address"), f"{address} is taken by listener {other!r}")
 
     def _files(self, place: Place, config: Any) -> None:
         """Certificates and keys that are named must be there."""
@@ -339,64 +290,6 @@ class _Reading:
 
 
 _FILES = ("ca_file", "client_cert", "client_key", "cert", "key", "cert_file", "key_file")
-
-
-def loopback(admin: Admin) -> tuple[str, int]:
-    """Host and port of `admin.address`.
-
-    Raises:
-        ValueError: Not HOST:PORT, or not loopback without `allow_remote`.
-    """
-    host, colon, port = admin.address.rpartition(":")
-    host = host.strip("[]")
-    if not (colon and host and port.isdigit() and int(port) < 65536):
-        raise ValueError(f'{admin.address!r} is no address: write "127.0.0.1:9514"')
-    try:
-        inside = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        inside = host == "localhost"
-    if not inside and not admin.allow_remote:
-        raise ValueError(f"{host} is not loopback: there is no password; set allow_remote = true")
-    return host, int(port)
-
-
-def _told(error: jsonschema.ValidationError) -> Iterator[tuple[Place, str]]:
-    """A schema's complaint in our words, without any value that may be a secret."""
-    path = tuple(error.absolute_path)
-    name = f"`{path[-1]}`" if path else "the file"
-    wanted: Any = error.validator_value
-    around: Any = error.schema
-    given: Any = error.instance
-    if error.validator == "additionalProperties" and isinstance(given, dict):
-        known = list(around["properties"])
-        for extra in sorted(set(given) - set(known)):
-            yield (*path, extra), f"no option {extra!r}; {_near(extra, known)}"
-    elif error.validator == "required":
-        yield path, f"missing: {', '.join(each for each in wanted if each not in given)}"
-    elif "env" in around.get("properties", {}):
-        yield path, f'{name} is a secret: write {{ env = "NAME" }} or {{ file = "/path" }}'
-    else:
-        hint = around.get("description", "")
-        said = _COMPLAINTS.get(str(error.validator), "is not valid").format(wanted)
-        yield path, f"{name} {said}" + (f" ({hint})" if hint else "")
-
-
-_COMPLAINTS = {
-    "enum": "must be one of {}",
-    "type": "must be of type {}",
-    "minimum": "must be at least {}",
-    "maximum": "must be at most {}",
-    "minItems": "needs at least one entry",
-    "minLength": "must not be empty",
-    "maxLength": "must have at most {} characters",
-    "pattern": "must match {}",
-    "anyOf": 'must be a number or text such as "64MB" or "30s"',
-}
-
-
-def _near(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
 
 
 def _secrets(value: Any) -> Iterator[Secret]:

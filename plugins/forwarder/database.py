@@ -22,7 +22,7 @@ PAGE = 16384
 VERSION = 1
 _APPLICATION = 0x44534C47
 _WAIT = 30.0  # seconds for another process's transaction; all of them are short
-_BROKEN = ("no such", "unsupported", "malformed", "attempt to write a readonly")
+_BROKEN = ("no such", "Could not decode", "unsupported", "malformed", "attempt to write a readonly")
 
 
 class DatabaseDamaged(Exception):
@@ -111,6 +111,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
         raise
+
+
+def whole(value: object) -> int:
+    """A number as a column should hold it.
+
+    Raises:
+        DatabaseDamaged: It holds something else.
+    """
+    if not isinstance(value, int):
+        raise DatabaseDamaged("a column does not hold what it should")
+    return value
 
 
 def _connect(path: Path) -> sqlite3.Connection:

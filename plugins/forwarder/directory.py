@@ -74,7 +74,7 @@ class Directory:
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise LogRefused(_UNUSABLE.format(path, error.strerror)) from error
-        self._claim: int | None = None
+        self._held = [self._sequence, self._fd]
         self._lock = threading.RLock()
         self._depth = 0
         self._counted = (-1, -1, 0)
@@ -111,7 +111,7 @@ class Directory:
             ) from error
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        self._claim = fd
+        self._held.append(fd)
 
     def sequence(self) -> Sequence | None:
         """Where the log ends, or None when that is not known."""
@@ -192,10 +192,10 @@ class Directory:
 
     def close(self) -> None:
         """Let go of everything."""
-        for fd in (self._fd, self._sequence, self._claim):
-            if fd is not None:
-                os.close(fd)
-        self._claim = None
+        with self._lock:
+            held, self._held = self._held, []
+        for fd in held:
+            os.close(fd)
 
 
 def network_type(path: Path, mounts: str) -> str | None:

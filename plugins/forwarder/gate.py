@@ -106,17 +106,15 @@ class Gate:
         with self._changed:
             while True:
                 waiting = self._until - self._clock()
-                if waiting > 0:
-                    if self._stopped:
-                        return False
-                    self._changed.wait(waiting)
-                elif self._state is None:
+                if self._state is None and waiting <= 0:
                     return True
+                if self._stopped:
+                    return False
+                if waiting > 0:
+                    self._changed.wait(waiting)
                 elif self._prober in (None, me):
                     self._prober = me
                     return True
-                elif self._stopped:
-                    return False
                 else:
                     self._changed.wait()
 

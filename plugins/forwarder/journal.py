@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import ecs_logging
 
 from datto_siem.plugins.secret import SecretMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from datto_siem.plugins.secret import Secret
 
 _HIDDEN = "[secret]"
+_MOST_TEXTS = 256
 _CREDENTIAL = re.compile(r"(?i)\b(splunk|bearer|apikey|basic)\s+[A-Za-z0-9+/=._~-]{8,}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -49,10 +53,48 @@ class _Safe(logging.Formatter):
                 value = secret.value()
             except SecretMissing:
                 continue
-            found.add(value)
+            found |= {value, json.dumps(value)[1:-1], quote(value, safe="")}
         with self._lock:
             self._known |= {value for value in found if len(value) >= 4}
             return sorted(self._known, key=len, reverse=True)
+
+
+class Repeats(logging.Filter):
+    """Lets the same complaint through so often in a while; the next one tells how many were not.
+
+    Args:
+        most: Times in a while.
+        seconds: How long a while is.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        most: int = 20,
+        seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing was said yet."""
+        super().__init__()
+        self._most, self._seconds, self._clock = most, seconds, clock
+        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to say it; texts are told apart before values are put in."""
+        key = (record.name, record.levelno, str(record.msg))
+        now = self._clock()
+        with self._lock:
+            since, count = self._said.pop(key, (now, 0))
+            over = count - self._most
+            if now - since >= self._seconds:
+                since, count = now, 0
+            self._said[key] = since, count + 1
+            if len(self._said) > _MOST_TEXTS:
+                del self._said[next(iter(self._said))]
+        if not count and over > 0:
+            record.msg = f"{record.msg!s} (and {over} more like it)"
+        return count < self._most
 
 
 def begin(secrets: Iterable[Secret], process: str, level: int = logging.INFO) -> None:
@@ -74,5 +116,6 @@ def begin(secrets: Iterable[Secret], process: str, level: int = logging.INFO) ->
         )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Safe(inner, secrets))
+    handler.addFilter(Repeats())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)

@@ -22,6 +22,8 @@ _UNDECODABLE = "undecodable"
 _GOLDEN = (
     0x9E3779B97F4A7C15  # spreads offsets, so that a regular pattern in the log does not matter
 )
+_BOM = b"\xef\xbb\xbf"
+_MOST_KNOWN = 2048
 _WORD = (1 << 64) - 1
 
 
@@ -46,7 +48,8 @@ class Noise:
         self, decoder: Decoder, drop: Sequence[str] = (), sample: Mapping[str, int] | None = None
     ) -> None:
         """Resolve the ids; see the class for the arguments."""
-        self._decode = decoder.decode
+        self._decoder = decoder
+        self._known: dict[bytes, int | None] = {}
         self._every: dict[str, int] = {}
         known = events(decoder.tables)
         for pattern, every in (sample or {}).items():
@@ -68,12 +71,11 @@ class Noise:
 
     def kept(self, records: Sequence[Record]) -> tuple[list[Record], dict[str, int]]:
         """The records that go on, and how many do not, by reason (`drop`, `sample`)."""
-        decode, share = self._decode, self._every.get
+        share = self._share
         kept = []
         dropped = sampled = 0
         for record in records:
-            event = decode(record.raw, record.received, record.peer or None)
-            every = share(event.reading.event)
+            every = share(record)
             if every is None:
                 kept.append(record)
             elif every == 0:
@@ -84,6 +86,38 @@ class Noise:
                 sampled += 1
         counted = {"drop": dropped, "sample": sampled}
         return kept, {reason: count for reason, count in counted.items() if count}
+
+    def _share(self, record: Record) -> int | None:
+        """How many of a record's event one is kept of; 0: none, None: all.
+
+        By its header alone where the decoder would find the same one: a whole header it knows, and
+        nothing before it that it would repair. Any other record is decoded.
+        """
+        raw = record.raw
+        start = raw.find(b"CEF:")
+        equals = raw.find(b"=", start) if start >= 0 else -1
+        if (
+            equals < 0
+            or raw[start + 5 : start + 6] != b"|"
+            or not raw[start + 4 : start + 5].isdigit()
+        ):
+            return self._decoded(record)
+        if start and (b'"' in raw[:start] or _BOM in raw[:start]):
+            return self._decoded(record)
+        header = raw[start : raw.rfind(b"|", start, equals) + 1]
+        if header in self._known:
+            return self._known[header]
+        entry = self._decoder.remembered(header.decode("utf-8", "backslashreplace"))
+        if entry is None:
+            return self._decoded(record)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        every = self._known[header] = self._every.get(entry.reading.event)
+        return every
+
+    def _decoded(self, record: Record) -> int | None:
+        event = self._decoder.decode(record.raw, record.received, record.peer or None)
+        return self._every.get(event.reading.event)
 
 
 def events(tables: Tables) -> dict[str, str]:

@@ -18,6 +18,7 @@ from datto_siem.plugins.forwarder.database import (
     create,
     meaning,
     transaction,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Offsets:
 
         def work(connection: sqlite3.Connection) -> int:
             (at,) = connection.execute("SELECT max(at) FROM floor").fetchone()
-            return int(at or 0)
+            return whole(at or 0)
 
         return self._do(work)
 
@@ -167,7 +168,9 @@ class Offsets:
 
         def work(connection: sqlite3.Connection) -> int:
             with transaction(connection):
-                fresh = end - start - int(connection.execute(_OVERLAP, (start, end)).fetchone()[0])
+                fresh = (
+                    end - start - whole(connection.execute(_OVERLAP, (start, end)).fetchone()[0])
+                )
                 if fresh > 0:
                     row = (start, end - start)
                     connection.execute("INSERT OR REPLACE INTO lost VALUES (?, ?)", row)
@@ -177,7 +180,7 @@ class Offsets:
 
     def lost(self, start: int, end: int) -> int:
         """How many records between two offsets were counted as lost."""
-        return self._do(lambda it: int(it.execute(_OVERLAP, (start, end)).fetchone()[0]))
+        return self._do(lambda it: whole(it.execute(_OVERLAP, (start, end)).fetchone()[0]))
 
     def close(self) -> None:
         """Close it."""

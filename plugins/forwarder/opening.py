@@ -10,12 +10,15 @@ from datto_siem.converters.decoder import decoder
 from datto_siem.plugins.forwarder.batches import Limits
 from datto_siem.plugins.forwarder.dead_letters import DeadLetters
 from datto_siem.plugins.forwarder.noise import Noise
+from datto_siem.plugins.forwarder.pseudonyms import Pseudonymous
 from datto_siem.plugins.forwarder.pump import Pace
 from datto_siem.plugins.forwarder.sqlite_log import SqliteLog
 from datto_siem.plugins.registry import plugin
+from datto_siem.plugins.secret import SecretMissing
 from datto_siem.plugins.sink import Context
 
 if TYPE_CHECKING:
+    from datto_siem.converters.decoder import Decoder
     from datto_siem.plugins.forwarder.configuration import Configuration, Output
     from datto_siem.plugins.sink import Sink
 
@@ -42,6 +45,8 @@ def open_sink(found: Configuration, output: Output) -> Sink:
 
     Raises:
         ModuleNotFoundError: An extra is not installed; says which.
+        SecretMissing: A secret it reads at once is not there.
+        ValueError: The key of pseudonyms is too short.
     """
     context = Context(
         output.name,
@@ -50,7 +55,13 @@ def open_sink(found: Configuration, output: Output) -> Sink:
         tuple(sorted(found.tables.switches)),
     )
     sink: Sink = plugin("sinks", output.common.type).connect(output.config, context)
-    return sink
+    if found.privacy.pseudonyms is None:
+        return sink
+    try:
+        return Pseudonymous(sink, found.privacy.pseudonyms, _decoder(found).tables)
+    except (ValueError, SecretMissing):
+        sink.close()
+        raise
 
 
 def open_dead_letters(found: Configuration, output: Output) -> DeadLetters:
@@ -64,8 +75,12 @@ def noise(found: Configuration, output: Output) -> Noise:
     Raises:
         ValueError: An event nobody knows.
     """
-    tables = decoder(found.overlay, tuple(sorted(found.tables.switches)))
-    return Noise(tables, output.common.drop, output.common.sample)
+    return Noise(_decoder(found), output.common.drop, output.common.sample)
+
+
+def _decoder(found: Configuration) -> Decoder:
+    """How records are read."""
+    return decoder(found.overlay, tuple(sorted(found.tables.switches)))
 
 
 def pace(output: Output, grace: float) -> Pace:

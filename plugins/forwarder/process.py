@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _FIRST, _LAST = 0.5, 30.0
-_SETTLED = 60.0  # seconds after which a process counts as started for good
+_SETTLED = 10.0  # seconds after which a process counts as started for good
+_SAFE = ("-P",) if sys.version_info >= (3, 11) else ()  # take no module from the working directory
 
 
 class Process:
@@ -29,6 +31,7 @@ class Process:
         name: What it works on.
         path: The configuration.
         totals: Where its counts go.
+        stdin: Whether it reads our standard input.
         clock: Monotonic seconds.
     """
 
@@ -38,13 +41,17 @@ class Process:
         name: str,
         path: Path,
         totals: Totals,
+        stdin: bool = False,
+        number: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is started yet."""
         self.role, self.name = role, name
-        self.title = f"{role} {name}"
+        self.title = f"{role} {name}" if number == 1 else f"{role} {name} #{number}"
         self._path, self._totals, self._clock = path, totals, clock
+        self._stdin = None if stdin else subprocess.DEVNULL
         self._child: subprocess.Popen[bytes] | None = None
+        self._orders = -1
         self._hearing: threading.Thread | None = None
         self._pause = 0.0
         self._due = 0.0
@@ -67,13 +74,20 @@ class Process:
 
     def start(self) -> None:
         """Start it."""
-        command = [sys.executable, "-m", "datto_siem.plugins.forwarder.child"]
-        stdin = subprocess.PIPE
-        self._child = subprocess.Popen(  # noqa: S603  ourselves, and names that were validated
-            [*command, self.role, self.name, str(self._path)],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-        )
+        command = [sys.executable, *_SAFE, "-m", "datto_siem.plugins.forwarder.child"]
+        theirs, self._orders = os.pipe()
+        try:
+            self._child = subprocess.Popen(  # noqa: S603  ourselves, and names that were validated
+                [*command, self.role, self.name, str(self._path), str(theirs)],
+                stdin=self._stdin,
+                stdout=subprocess.PIPE,
+                pass_fds=(theirs,),
+            )
+        except OSError:
+            self._hang_up()
+            raise
+        finally:
+            os.close(theirs)
         self._begun = self._clock()
         self.heard = None
         self._hearing = threading.Thread(target=self._hear, args=(self._child,))
@@ -89,13 +103,11 @@ class Process:
 
     def order(self, text: str) -> None:
         """Send an order; a child that just died gets none."""
-        child = self._child
-        if child is None or child.stdin is None:
+        if self._child is None:
             return
         try:
-            child.stdin.write(f"{text}\n".encode())
-            child.stdin.flush()
-        except (OSError, ValueError):
+            os.write(self._orders, f"{text}\n".encode())
+        except OSError:
             return
 
     def stop(self, grace: float) -> None:
@@ -133,12 +145,9 @@ class Process:
         code = child.wait()
         if self._hearing is not None:
             self._hearing.join()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
+        if child.stdout is not None:
+            child.stdout.close()
+        self._hang_up()
         self._totals.ended(self.title)
         self._child = None
         lived = self._clock() - self._begun
@@ -152,6 +161,11 @@ class Process:
                 self.restarts += 1
                 _LOG.error("%s ended with %d: starting again in %gs", self.title, code, self._pause)
             self._due = self._clock() + self._pause
+
+    def _hang_up(self) -> None:
+        """Close our end of its orders."""
+        os.close(self._orders)
+        self._orders = -1
 
     def _hear(self, child: subprocess.Popen[bytes]) -> None:
         """Take in what it tells until it ends."""

@@ -193,7 +193,7 @@ class Pump:
                 continue
             closed = add(record, item, now)
             if closed:
-                self._reached = record.offset
+                self._reached = record.offset + 1  # its batch holds the rest back
                 for batch in closed:
                     self._hand_over(batch)
         self._reached = chunk.end

@@ -106,10 +106,14 @@ class Retention:
         settled = end <= self._offsets.settled()
         if newest is None:
             return "damaged"
-        age = self._clock() * 1000 - newest
-        if settled and (age >= self._limits.keep * 1000 or age < -_AHEAD):
+        if settled and self._unkept(newest):
             return "settled"
-        return "age" if age > self._limits.max_age * 1000 else None
+        return "age" if self._clock() * 1000 - newest > self._limits.max_age * 1000 else None
+
+    def _unkept(self, newest: int) -> bool:
+        """Whether settled records are no longer kept for replay."""
+        age = self._clock() * 1000 - newest
+        return max(age, 0) >= self._limits.keep * 1000 or age < -_AHEAD
 
     def _close_old(self) -> None:
         """Begin a new segment when the current one is old, so that it can go in time."""
@@ -118,7 +122,9 @@ class Retention:
             span = segment.span()
             ages = [age for age in (self._limits.max_age, self._limits.keep) if age > 0]
             longest = min(ages, default=0) / _EIGHTH * 1000
-            if span and self._clock() * 1000 - span[0] > longest:
+            old = span is not None and self._clock() * 1000 - span[0] > longest
+            done = span is not None and self._unkept(span[1]) and end <= self._offsets.settled()
+            if old or done:
                 self._segments.roll(segment, end)
         finally:
             segment.close()

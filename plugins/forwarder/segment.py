@@ -16,6 +16,7 @@ from datto_siem.plugins.forwarder.database import (
     create,
     meaning,
     transaction,
+    whole,
 )
 from datto_siem.plugins.source import Mark
 
@@ -107,6 +108,8 @@ class Segment:
             rows = self._connection.execute(query, (position,))
             try:
                 for (blob,) in rows:
+                    if not isinstance(blob, bytes):
+                        raise DatabaseDamaged(f"{self.path.name}: a row without its batch")
                     found.append(blob)
                     taken += len(blob)
                     if taken >= nbytes and len(found) > 1:
@@ -120,7 +123,7 @@ class Segment:
         with meaning(self.path):
             query = "SELECT min(oldest), max(newest) FROM batches"
             oldest, newest = self._connection.execute(query).fetchone()
-        return None if oldest is None else (oldest, newest)
+        return None if oldest is None else (whole(oldest), whole(newest))
 
     def since(self, received: int) -> bytes | None:
         """The first batch with a record received at or after a time."""
@@ -164,7 +167,7 @@ class Segment:
         """One behind the last record, within a transaction or not."""
         query = "SELECT first + count FROM batches ORDER BY first DESC LIMIT 1"
         row = self._connection.execute(query).fetchone()
-        return self.first if row is None else int(row[0])
+        return self.first if row is None else whole(row[0])
 
 
 def build(

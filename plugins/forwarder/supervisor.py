@@ -10,12 +10,12 @@ import logging
 import os
 import signal
 import socket
-import threading
 import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.forwarder import configuration, opening
+from datto_siem.converters import TableErrors
+from datto_siem.plugins.forwarder import configuration, opening, readiness
 from datto_siem.plugins.forwarder.admin import Admin
 from datto_siem.plugins.forwarder.configuration import ConfigurationFaults
 from datto_siem.plugins.forwarder.process import Process
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _TURN = 0.1
 _SWEEP = 5.0
+_STALLED = 5.0  # seconds without a delivery, after which the end waits no longer
+_STUCK = 30.0
 
 
 class Supervisor:
@@ -49,7 +51,8 @@ class Supervisor:
         self.totals = Totals()
         self.started = time.time()
         self.receivers = [
-            Process("receive", name, found.path, self.totals) for name in self._groups()
+            Process("receive", names, found.path, self.totals, stdin=stdin)
+            for names, stdin in self._groups()
         ]
         self.deliverers = [
             Process("deliver", output.name, found.path, self.totals) for output in found.outputs
@@ -57,15 +60,20 @@ class Supervisor:
         self._readers: list[Reader] = []
         self._signals = 0
         self._reload = False
-        self._wake = threading.Event()
+        self._turned = time.monotonic()
         self._swept = 0.0
 
-    def _groups(self) -> list[str]:
-        """UDP listeners have a process each, so that nothing else delays their receiving."""
+    def _groups(self) -> list[tuple[str, bool]]:
+        """Listeners of each process, and whether they read standard input.
+
+        UDP listeners have a process each, so that nothing else delays their receiving.
+        """
         listeners = self._found.listeners
-        datagrams = [each.name for each in listeners if each.common.type == "udp"]
-        streams = [each.name for each in listeners if each.common.type != "udp"]
-        return [*datagrams, *([",".join(streams)] if streams else [])]
+        datagrams = [(each.name, False) for each in listeners if each.common.type == "udp"]
+        streams = [each for each in listeners if each.common.type != "udp"]
+        stdin = any(each.common.type == "stdin" for each in streams)
+        names = ",".join(each.name for each in streams)
+        return [*datagrams, *([(names, stdin)] if streams else [])]
 
     @property
     def processes(self) -> list[Process]:
@@ -102,9 +110,10 @@ class Supervisor:
                     _notify("READY=1")
             return self._end()
 
-    def log_size(self) -> tuple[int, int]:
-        """Bytes on disk and records kept."""
-        return self._log.size()
+    @property
+    def alive(self) -> bool:
+        """Whether processes are being looked after."""
+        return time.monotonic() - self._turned < _STUCK
 
     def _turn(self) -> None:
         for process in self.processes:
@@ -114,8 +123,8 @@ class Supervisor:
             self._reloaded()
         self._sweep()
         _notify("WATCHDOG=1")
-        self._wake.wait(_TURN)
-        self._wake.clear()
+        self._turned = time.monotonic()
+        time.sleep(_TURN)
 
     def _sweep(self) -> None:
         """Keep the log within its limits and count what it lost."""
@@ -147,15 +156,25 @@ class Supervisor:
     def _reloaded(self) -> None:
         """SIGHUP: certificates and lists of listeners; outputs start anew with all of theirs."""
         try:
-            configuration.read(self._found.path)
-        except (ConfigurationFaults, OSError) as error:
-            _LOG.error("not reloaded, going on as before: %s", error)
+            found = configuration.read(self._found.path)
+            faults = readiness.faults(found)
+        except (ConfigurationFaults, TableErrors, OSError) as error:
+            faults = [str(error)]
+        else:
+            if self._parts(found) != self._parts(self._found):
+                faults.append("listeners or outputs came or went: that needs a restart")
+        if faults:
+            _LOG.error("not reloaded, going on as before: %s", "; ".join(faults))
             return
         _LOG.info("reloading; a change of listeners needs a restart")
         for process in self.receivers:
             process.order("reload")
         for process in self.deliverers:
             process.restart()
+
+    def _parts(self, found: Configuration) -> list[str]:
+        """Names of all listeners and outputs."""
+        return [*(each.name for each in found.listeners), *(each.name for each in found.outputs)]
 
     def _end(self) -> int:
         """End receivers, let outputs deliver, end them."""
@@ -167,11 +186,7 @@ class Supervisor:
         orderly = True
         for process in self.receivers:
             orderly &= process.wait(self._until(until))
-        while time.monotonic() < until and self._signals < 2 and self._waiting():
-            for process in self.deliverers:
-                process.tend()
-            self._wake.wait(_TURN)
-            self._wake.clear()
+        self._delivered(until)
         for process in self.deliverers:
             process.stop(0.0)
         last = time.monotonic() + (15.0 if self._signals < 2 else 1.0)
@@ -179,16 +194,35 @@ class Supervisor:
             orderly &= process.wait(last)
         waiting = self._waiting()
         if waiting:
-            _LOG.warning("%d records wait in the log for the next start", waiting)
+            _LOG.warning("%d deliveries wait in the log for the next start", waiting)
         return 0 if orderly else 1
+
+    def _delivered(self, until: float) -> None:
+        """Let outputs deliver what waits, as long as they get on with it.
+
+        When all sources have ended and nobody is in a hurry, that may take any time.
+        """
+        least, moved = self._waiting(), time.monotonic()
+        while least and self._signals < 2:
+            now = time.monotonic()
+            if now > moved + self._grace or (self._signals and now > min(until, moved + _STALLED)):
+                return
+            for process in self.deliverers:
+                process.tend()
+            self._turned = now
+            _notify("WATCHDOG=1")
+            time.sleep(_TURN)
+            waiting = self._waiting()
+            if waiting < least:
+                least, moved = waiting, now
 
     def _until(self, until: float) -> float:
         return until if self._signals < 2 else time.monotonic() + 1.0
 
     def _waiting(self) -> int:
-        """Records that outputs have not settled yet."""
+        """Records that outputs have not settled yet, of all outputs together."""
         try:
-            return max(reader.standing().waiting for reader in self._readers)
+            return sum(reader.standing().waiting for reader in self._readers)
         except OSError:
             return 0
 
@@ -199,11 +233,9 @@ class Supervisor:
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
-        self._wake.set()
 
     def _asked_to_reload(self, number: int, frame: FrameType | None) -> None:
         self._reload = True
-        self._wake.set()
 
 
 def _notify(state: str) -> None:

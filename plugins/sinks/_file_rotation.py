@@ -48,10 +48,8 @@ class Rotation:
         """
         now = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         last, number, _ = max(self._rotated(), default=("", 0, self._path))
-        if last >= now:  # the same second, or the clock was set back: names keep the order
-            tail = f"{last}-{number + 1}"
-        else:
-            tail = now
+        # In the same second, or with the clock set back, the number keeps names in order.
+        tail = f"{last}-{number + 1}" if last >= now else now
         self._path.rename(self._path.with_name(f"{self._path.name}.{tail}"))
         if self._packer is None:
             self._packer = ThreadPoolExecutor(1, thread_name_prefix="rotate")

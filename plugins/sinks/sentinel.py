@@ -77,7 +77,7 @@ class Config:
     """Options of the output; the schema of its table in the configuration."""
 
     endpoint: str = option("Logs ingestion endpoint of the DCR or of a DCE", **_HTTPS)
-    dcr: str = option("Immutable id of the DCR, such as dcr-0123...", **_ID)
+    dcr: str = option("Immutable id of the DCR, such as dcr-00000000", **_ID)
     to: Literal["asim", "csl"] = option("Native ASIM tables, or CommonSecurityLog", "asim")
     credential: Literal[
         "secret", "certificate", "managed_identity", "workload_identity", "default"

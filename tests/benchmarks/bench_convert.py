@@ -6,8 +6,8 @@ The lines are `ordinary_lines`: half access points in the colon form, half Secur
 header on every second one, values drawn anew. Each round measures every row once, in a process of
 its own, and then the peer; a ratio is that of the same round, and the median of the rounds counts.
 `fresh` begins before tables are loaded and has every function still to make; `sustained` goes on
-with another file of new lines. CPU time, imports left out on both sides. `profile` tells where an
-ordinary record's time goes when it does not take the short way.
+with another file of new lines. CPU time, imports left out on both sides. A busy machine shrinks the
+ratios, since our lines of output are four times as long and want the caches.
 """
 
 # ruff: noqa: T201 - printing is what a benchmark does

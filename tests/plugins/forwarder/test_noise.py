@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 from cases import FIXTURES
+from lines import generate
 
 from datto_siem.converters import Decoder
 from datto_siem.plugins.forwarder.noise import Noise, UnknownEvent, events
@@ -128,3 +129,29 @@ def test_undecodable_records_are_never_sampled() -> None:
     names = dict.fromkeys(set(events(DECODER.tables).values()), 1_000_000)
     kept, _ = Noise(DECODER, sample=names).kept(records([GARBAGE, UNKNOWN] * 200, first=7))
     assert len(kept) == 400
+
+
+def test_a_choice_by_the_header_is_the_decoders() -> None:
+    raws = [line.raw for line in generate(3000)]
+    raws += [raw for path in FIXTURES.glob("hostile/*") for raw in path.read_bytes().splitlines()]
+    traps = [
+        b"0|Datto|AccessPoint|1|wifi|auth|0|a=1 ",
+        b'"',
+        b"\xef\xbb\xbf",
+        b'x="CEF:1|',
+        b"CEF:",
+    ]
+    raws += [trap + raw for trap in traps for raw in (PROBE, AUTH)]
+    names = sorted(set(events(DECODER.tables).values()))
+    noise = Noise(DECODER, names[::2])
+    for _ in range(2):  # the second time by headers met before
+        for raw in raws:
+            event = DECODER.decode(raw, 1_795_514_400_000, "192.0.2.1").reading.event
+            assert bool(left_out(noise, [raw])) == (event in names[::2]), raw
+
+
+def test_a_flood_of_headers_does_not_grow() -> None:
+    noise = Noise(DECODER, ["wifi/probe"])
+    for at in range(5000):
+        noise.kept(records([line("AccessPoint", f"wifi/n{at}")] * 2))
+    assert len(noise._known) <= 2048

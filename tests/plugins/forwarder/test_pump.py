@@ -299,6 +299,25 @@ def test_stop_lets_a_request_under_way_finish_and_commits_it() -> None:
     assert bench.committed == 11
 
 
+def test_a_stop_in_the_middle_of_a_chunk_leaves_no_hole() -> None:
+    inside, let_go = threading.Event(), threading.Event()
+
+    def answer(items: Sequence[Item]) -> Reply:
+        inside.set()
+        assert let_go.wait(LONG)
+        return TAKEN
+
+    bench = Bench(ScriptedSink(then=answer), filled(500))
+    with bench.running():
+        assert inside.wait(LONG)
+        time.sleep(0.05)  # let the pump come to wait for room; the outcome does not depend on it
+        bench.pump.stop()
+        let_go.set()
+    assert len(bench.sink.taken) >= 10
+    assert bench.sink.taken == raws(1, len(bench.sink.taken) + 1)
+    assert bench.committed == len(bench.sink.taken) + 1
+
+
 def test_whoever_stops_may_say_how_long_to_wait() -> None:
     let_go = threading.Event()
 

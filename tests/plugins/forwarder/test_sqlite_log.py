@@ -251,11 +251,11 @@ def test_a_full_log_refuses_and_takes_again_when_there_is_room(
     log.sweep(["out"])
     writer = log.writer()
     taken = 0
-    with pytest.raises(LogFull, match=r"max_bytes"):
+    with pytest.raises(LogFull, match=r"max_bytes"):  # noqa: PT012 which of them is not known
         for taken in itertools.count(0, 10):
             writer.append(arrivals(taken, 10, size=10 * KIB))
             assert sum(each.stat().st_size for each in (tmp_path / "log").iterdir()) <= 4 * MIB
-    assert taken * 10 * KIB > 2.5 * MIB
+    assert taken * 10 * KIB > 2 * MIB
     records, lost = drain(log)
     assert [number(each) for each in records] == list(range(taken))
     assert lost == 0
@@ -282,7 +282,7 @@ def test_a_writer_may_have_another_policy(opened: Callable[..., SqliteLog]) -> N
     log = opened(max_bytes=4 * MIB, policy="block")
     log.reader("out").close()
     patient, ruthless = log.writer(), log.writer("drop-oldest")
-    with pytest.raises(LogFull):
+    with pytest.raises(LogFull):  # noqa: PT012 which of them is not known
         for place in range(0, 3000, 10):
             patient.append(arrivals(place, 10, size=10 * KIB))
     assert ruthless.append(arrivals(3000, 10, size=10 * KIB)) > 0
@@ -355,7 +355,7 @@ def test_a_newer_layout_is_refused(opened: Callable[..., SqliteLog], tmp_path: P
 
 def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(LogRefused, match="log.path"):
+    with pytest.raises(LogRefused, match=r"log\.path"):
         SqliteLog(tmp_path / "file")
 
 

@@ -1,0 +1,171 @@
+"""The fixed shape of each OCSF class: which fields a document of it can have, and their types.
+
+Made from the mapping tables' own paths and the pinned OCSF types, never from data: a lake whose
+columns drift with the events that happen to come cannot be queried. Knows no Parquet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from datto_siem.converters.paths import split
+from datto_siem.converters.plan.ocsf import OcsfRules
+from datto_siem.converters.plan.reading import reading
+from datto_siem.converters.schemas import ocsf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from datto_siem.converters import Converter
+    from datto_siem.converters.plan.model import EventPlan
+
+BOOLEAN, INTEGER, LONG, FLOAT, TEXT, JSON, MAP = (
+    "boolean",
+    "integer",
+    "long",
+    "float",
+    "text",
+    "json",
+    "map",
+)
+_BASES = {
+    "boolean_t": BOOLEAN,
+    "integer_t": INTEGER,
+    "long_t": LONG,
+    "float_t": FLOAT,
+    "string_t": TEXT,
+    "json_t": JSON,
+}
+_BITS = {INTEGER: 31, LONG: 63}
+_OBSERVABLE = ("name", "type", "type_id", "value")
+
+
+class Many(NamedTuple):
+    """A list of values of one shape."""
+
+    each: Any
+
+
+class Misfit(Exception):
+    """A document does not fit its class's shape; the message says where."""
+
+
+Shape = dict[str, Any]
+"""Field -> a type's name, `Many`, or the shape of an object; fields in order of their names."""
+
+
+def shapes(converter: Converter, version: str) -> dict[int, Shape]:
+    """The shape of every class that the tables can produce, by class_uid.
+
+    Args:
+        converter: A converter to OCSF.
+        version: Its OCSF version.
+    """
+    schema = ocsf(version)
+    rules = OcsfRules(schema, ())
+    found: dict[int, Shape] = {}
+    tables = converter.tables
+    for source in tables.sources.values():
+        for event in source.events.values():
+            for plan in _plans(converter.plan(reading(source, event))):
+                class_ = schema.classes[plan.facts["class"]]
+                shape = found.setdefault(class_.uid, {})
+                for step in plan.emit:
+                    _place(shape, step.into, rules, plan)
+                if plan.leftovers is not None:
+                    shape[plan.leftovers[0]] = MAP
+    return {uid: _sorted(shape) for uid, shape in sorted(found.items())}
+
+
+def _plans(plan: EventPlan | None) -> Iterator[EventPlan]:
+    while plan is not None:
+        yield plan
+        plan = plan.instead
+
+
+def _place(shape: Shape, path: str, rules: OcsfRules, plan: EventPlan) -> None:
+    """Add a path's field and the objects on its way."""
+    prefix = ""
+    parts = split(path)
+    for at, (name, many) in enumerate(parts):
+        prefix = f"{prefix}.{name}" if prefix else name
+        if rules.open(f"{prefix}.x", plan.facts):
+            shape[name] = MAP
+            return
+        if at == len(parts) - 1:
+            shape[name] = _leaf(prefix, rules, plan)
+            return
+        inner = shape.setdefault(name, Many({}) if many else {})
+        shape = inner.each if many else inner
+
+
+def _leaf(path: str, rules: OcsfRules, plan: EventPlan) -> Any:
+    attribute = rules.attribute(path, plan.facts)
+    if attribute is None:
+        raise LookupError(f"{plan.id}: OCSF has no {path} there")
+    if attribute.object_type is not None:
+        if attribute.object_type != "observable":
+            raise LookupError(f"{plan.id}: {path} is filled as a whole")
+        inner = rules.schema.objects["observable"].attributes
+        kinds = {name: _BASES[rules.schema.types[inner[name].type].base] for name in _OBSERVABLE}
+        return Many(kinds)
+    kind = _BASES[rules.schema.types[attribute.type].base]
+    return Many(kind) if attribute.array else kind
+
+
+def _sorted(shape: Any) -> Any:
+    if isinstance(shape, Many):
+        return Many(_sorted(shape.each))
+    if isinstance(shape, dict):
+        return {name: _sorted(inner) for name, inner in sorted(shape.items())}
+    return shape
+
+
+def fitted(document: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """A document's values as its columns hold them; nothing is left out.
+
+    Raises:
+        Misfit: A field the shape lacks, or a value of another type.
+    """
+    return {name: _value(value, shape.get(name), name) for name, value in document.items()}
+
+
+def _value(value: Any, shape: Any, path: str) -> Any:
+    if isinstance(shape, str):
+        return _scalar(value, shape, path)
+    if isinstance(shape, Many):
+        if not isinstance(value, list):
+            raise Misfit(f"{path}: no list")
+        return [_value(each, shape.each, path) for each in value]
+    if shape is None:
+        raise Misfit(f"{path}: the class has no such column")
+    if not isinstance(value, dict):
+        raise Misfit(f"{path}: no object")
+    return {name: _value(inner, shape.get(name), f"{path}.{name}") for name, inner in value.items()}
+
+
+def _scalar(value: Any, kind: str, path: str) -> Any:
+    if kind == JSON:
+        return orjson.dumps(value).decode()
+    if kind == MAP:
+        if not isinstance(value, dict):
+            raise Misfit(f"{path}: no object")
+        return [(name, _text(inner)) for name, inner in value.items()]
+    if kind == TEXT:
+        good = isinstance(value, str)
+    elif kind == BOOLEAN:
+        good = isinstance(value, bool)
+    elif kind == FLOAT:
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+    else:
+        limit = 1 << _BITS[kind]
+        good = type(value) is int and -limit <= value < limit
+    if not good:
+        raise Misfit(f"{path}: no {kind}")
+    return value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
