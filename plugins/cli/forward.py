@@ -30,7 +30,7 @@ keeps the rest for the next start. SIGHUP reads certificates, lists, tables and 
 Without an action it runs; `datto-siem doctor` looks whether every destination is ready."""
 _CODES = """\
 exit codes: 0 done, ended in order; 1 a process had to be killed, or dead letters are left (retry);
-2 misuse, bad configuration, or a log that cannot be used"""
+            2 misuse, bad configuration, or a log that cannot be used"""
 
 
 def add(parser: parsing.Parser) -> None:

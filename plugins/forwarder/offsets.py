@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _NAME = "offsets.db"
 _NEW = "offsets.new"
-_CHECKPOINT = 256 * 1024
+_PAGE = 4096  # an offset is little, and is written often
+_CHECKPOINT = 64
 _SCHEMA = """
 CREATE TABLE outputs (name TEXT PRIMARY KEY, committed INTEGER NOT NULL,
                       generation INTEGER NOT NULL, crc INTEGER NOT NULL);
@@ -240,7 +241,7 @@ class Offsets:
                     *(_NAME, aside.name, places or "from the oldest record"),
                 )
             new = self._path.with_name(_NEW)
-            connection = create(new, _SCHEMA)
+            connection = create(new, _SCHEMA, _PAGE)
             with meaning(new), transaction(connection):
                 for name, at in places.items():
                     _put(connection, name, Place(at, 1 if known else 0))

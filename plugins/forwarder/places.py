@@ -36,7 +36,8 @@ def places(text: str) -> dict[Path, int]:
         number = text.count("\n", 0, at) + 1
         if start.startswith("["):
             table = _header(start, counts)
-            found.setdefault(table, number)
+            for depth in range(1, len(table) + 1):
+                found.setdefault(table[:depth], number)
         elif start and not start.startswith("#"):
             key, after = _dotted(text, at)
             path = (*table, *key)

@@ -12,8 +12,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.plugins.forwarder import columns
-from datto_siem.plugins.forwarder.database import PAGE
-from datto_siem.plugins.forwarder.segment import proven
+from datto_siem.plugins.forwarder.segment import PAGE, proven
 from datto_siem.plugins.source import Mark
 
 if TYPE_CHECKING:

@@ -92,14 +92,14 @@ class Config:
         "Access key; absent: what the machine's environment, files or instance role offer", None
     )
     secret_access_key: Secret | None = option("Its secret", None)
-    account: str = option("accountId of the partition", "external", pattern=_ACCOUNT)
+    account: str = option("Account (accountId) of the partition", "external", pattern=_ACCOUNT)
     accounts: dict[str, str] = option(
         "Datto organisation code -> accountId, for events that name one",
         {},
         additionalProperties={"type": "string", "pattern": _ACCOUNT},
     )
     sources: dict[str, str] = option(
-        "class_uid -> custom source",
+        "Class (class_uid) -> custom source",
         SOURCES,
         propertyNames={"pattern": "^[0-9]{1,7}$"},
         additionalProperties={"type": "string", "pattern": _SOURCE},

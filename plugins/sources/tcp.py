@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.plugins.framing import Mode  # noqa: TC001  the options' types are read
-from datto_siem.plugins.networks import ADDRESS, Networks, endpoint, shown
+from datto_siem.plugins.networks import ADDRESS, Networks, endpoint, plain, shown
 from datto_siem.plugins.options import Duration, Size, option
 from datto_siem.plugins.sources._proxy_protocol import NoHeader, sender
 from datto_siem.plugins.sources._seldom import Seldom
@@ -145,7 +145,7 @@ class Tcp:
         self._seldom = Seldom(_LOG, name)
         self._senders: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()  # one for each connection
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `stop` may come in a signal handler
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._stopped = False
@@ -185,6 +185,8 @@ class Tcp:
         loop.set_exception_handler(self._unexpected)
         self._streams.begin(end.set)
         background = [asyncio.ensure_future(self._accept()), asyncio.ensure_future(self._sweep())]
+        for task in background:
+            task.add_done_callback(lambda _: end.set())  # an error of ours in it is raised below
         await end.wait()
         for task in background:
             task.cancel()
@@ -193,6 +195,9 @@ class Tcp:
         await self._wind_up()
         with self._lock:
             self._end = None  # `stop` must not wake a loop that has ended
+        for task in background:
+            if not task.cancelled():
+                task.result()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -200,9 +205,10 @@ class Tcp:
             try:
                 accepted, address = await loop.sock_accept(self._socket)
             except OSError as error:
-                if error.errno in _SCARCE:
-                    self._seldom.warn("cannot accept, raise LimitNOFILE", error.strerror or "")
-                    await asyncio.sleep(_PAUSE)
+                scarce = error.errno in _SCARCE
+                remedy = "cannot accept, raise LimitNOFILE" if scarce else "cannot accept"
+                self._seldom.warn(remedy, error.strerror or "")
+                await asyncio.sleep(_PAUSE if scarce else 0.01)
                 continue
             peer = self._networks.peer(address[0])
             if peer is None:
@@ -226,7 +232,7 @@ class Tcp:
                     self._seldom.warn("no PROXY protocol header, refused", peer)
                     self._refuse(accepted, "proxy")
                     return
-                peer = told or peer
+                peer = peer if told is None else plain(told)
             if self._senders[peer] >= self._config.connections_per_sender:
                 self._seldom.warn("all `connections_per_sender` are in use, refused", peer)
                 self._refuse(accepted, "cap")

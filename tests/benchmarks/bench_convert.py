@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_convert.py [--lines 100000] [--rounds 5] [TARGET ...]
 
 The lines are `ordinary_lines`: half access points in the colon form, half Secure Edge, a syslog
-header on every second one, values drawn anew. Each round measures every row once, in a process of
-its own, and then the peer; a ratio is that of the same round, and the median of the rounds counts.
+header on every second one, values drawn anew. Each round measures the peer and then a row, each in
+a process of its own; a ratio is that of one round, and the median of the rounds counts.
 `fresh` begins before tables are loaded and has every function still to make; `sustained` goes on
 with another file of new lines. CPU time, imports left out on both sides. A busy machine shrinks the
 ratios, since our lines of output are four times as long and want the caches.

@@ -83,7 +83,7 @@ def running(listener: Listener) -> Iterator[Listener]:
     def run() -> None:
         try:
             listener.run()
-        except BaseException as error:  # noqa: BLE001  raised again below
+        except BaseException as error:
             raised.append(error)
 
     thread = threading.Thread(target=run)
