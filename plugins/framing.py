@@ -4,8 +4,8 @@ Owns where records begin and end (RFC 6587, RFC 5425), and nothing else: no sock
 cutting of the same bytes into pieces gives the same records.
 
 How a stream is framed is decided once, by its first bytes: `123 <34>`, `123 CEF:` or `123 0|` are
-octet counts, anything else is lines. It is not decided again at each line, because one who gets a line
-feed into a value would then choose how much of what follows is one record.
+octet counts, anything else is lines. It is not decided again at each line, because one who gets a
+line feed into a value would then choose how much of what follows is one record.
 """
 
 from __future__ import annotations
@@ -149,11 +149,26 @@ class Framing:
         records: list[bytes] = []
         at: int | None = 0
         while at is not None and at < len(data):
+            if not (self._skip or self._to_end or self._broken):
+                at = self._whole(data, at, records)
             begun = at
-            at = self._frame(data, begun, records)
+            at = self._frame(data, begun, records) if begun < len(data) else begun
             if at is None:
                 self._rest[:] = data[begun:]
         return records
+
+    def _whole(self, data: bytes, at: int, records: list[bytes]) -> int:
+        """Take frames that are as they should be and all there; where they end."""
+        match, longest, there = _COUNT.match, self._longest, len(data)
+        while counted := match(data, at):
+            start = counted.end()
+            end = start + int(counted[1])
+            if end > there or end - start > longest:
+                break
+            if record := data[start:end].rstrip(_BETWEEN):
+                records.append(record)
+            at = end
+        return at
 
     def _frame(self, data: bytes, at: int, records: list[bytes]) -> int | None:
         """Take what begins here; where the next begins, or None when more bytes are needed."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datto_siem.plugins.record import Record
 
 LINE = "<13>Nov 24 09:36:17 ap-1 CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300456 n=%d"
-KILLS = 50
+KILLS = 50  # of the supervisor, receivers and deliverers, at random
 
 
 def hec(url: str, more: str = "") -> str:
@@ -100,7 +100,7 @@ def test_kill_9_of_any_process_at_any_time_loses_nothing_accepted(
         sender.start()
         try:
             for _ in range(KILLS):
-                time.sleep(dice.uniform(0.02, 0.3))
+                time.sleep(dice.uniform(0.02, 0.2))
                 processes = [each["pid"] for each in forwarder.status()["processes"]]
                 assert forwarder.process is not None
                 victim = dice.choice([forwarder.process.pid, *filter(None, processes)])
@@ -155,8 +155,12 @@ def test_an_output_that_is_away_stalls_no_other_and_gets_all_when_it_is_back(
         with socket.create_connection(("127.0.0.1", port)) as out:
             out.sendall("".join(f"{LINE % at}\n" for at in range(500)).encode())
         eventually(lambda: len(delivered(stub)) == 500)
-        found = forwarder.status()["outputs"]["away"]
-        assert "refused" in found["last_error"]
+
+        def told() -> str:
+            found: str = forwarder.status()["outputs"].get("away", {}).get("last_error", "")
+            return found
+
+        assert "refused" in eventually(told)
         with HecStub(port=away) as back:
             eventually(lambda: len(delivered(back)) == 500)
         assert forwarder.stop() == 0
@@ -181,7 +185,7 @@ def test_a_bad_token_keeps_everything_and_shows_nowhere(tmp_path: Path, stub: He
     secret = "wrong-s3cret-token"  # noqa: S105  not a real one
     forwarder = Forwarder(tmp_path, listen("tcp", port), hec(stub.url), TEST_TOKEN=secret)
     with ended(forwarder):
-        forwarder.start()
+        forwarder.start("--grace", "1")
         with socket.create_connection(("127.0.0.1", port)) as out:
             out.sendall(f"{LINE % 1}\n".encode())
         eventually(lambda: forwarder.status()["outputs"].get("hec", {}).get("halted"))
@@ -191,7 +195,7 @@ def test_a_bad_token_keeps_everything_and_shows_nowhere(tmp_path: Path, stub: He
         assert forwarder.process is not None
         for pid in [forwarder.process.pid, *pids]:
             text += Path(f"/proc/{pid}/cmdline").read_text()
-        doctor = subprocess.run(
+        doctor = subprocess.run(  # noqa: S603  our own command
             [sys.executable, "-m", "datto_siem.plugins.cli", "doctor", "--config", forwarder.path],
             env=forwarder.env,
             capture_output=True,
@@ -200,7 +204,7 @@ def test_a_bad_token_keeps_everything_and_shows_nowhere(tmp_path: Path, stub: He
         )
         assert doctor.returncode == 1
         assert "do: " in doctor.stdout
-        assert forwarder.stop("--grace 1" and signal.SIGINT) in (0, 1)
+        assert forwarder.stop(signal.SIGINT) == 0
         text += doctor.stdout + doctor.stderr + forwarder.errors.read_text()
         for path in tmp_path.rglob("*"):
             text += path.read_bytes().decode("latin-1") if path.is_file() else ""
@@ -221,8 +225,8 @@ def test_replay_sends_again_with_the_same_ids(tmp_path: Path, stub: HecStub) -> 
         with socket.create_connection(("127.0.0.1", port)) as out:
             out.sendall("".join(f"{LINE % at}\n" for at in range(100)).encode())
         eventually(lambda: len(stub.events) == 100)
-        eventually(lambda: forwarder.status()["outputs"]["hec"]["lag_records"] == 0)
-        done = subprocess.run(
+        eventually(lambda: forwarder.delivered("hec") == 100)
+        done = subprocess.run(  # noqa: S603  our own command
             [*command, "replay", *given, "--from", "1"], capture_output=True, text=True, check=True
         )
         assert "hec sends 100 records again" in done.stderr
@@ -245,10 +249,10 @@ def test_one_bad_event_is_a_dead_letter_that_can_be_sent_again(
             out.sendall("".join(f"{LINE % at}\n" for at in range(10)).encode())
         eventually(lambda: len(delivered(stub)) == 9)
         run = {"env": forwarder.env, "capture_output": True, "text": True, "check": True}
-        listed = subprocess.run([*command, "list", *given], **run)  # type: ignore[call-overload]
+        listed = subprocess.run([*command, "list", *given], **run)  # type: ignore[call-overload]  # noqa: S603
         (letter,) = map(json.loads, listed.stdout.splitlines())
         assert letter["raw"] == LINE % 3
-        retried = subprocess.run([*command, "retry", *given], **run)  # type: ignore[call-overload]
+        retried = subprocess.run([*command, "retry", *given], **run)  # type: ignore[call-overload]  # noqa: S603
         assert "1 taken" in retried.stderr
         assert len(delivered(stub)) == 10
         assert forwarder.stop() == 0
@@ -258,7 +262,7 @@ def test_a_second_forwarder_on_the_same_log_is_refused(tmp_path: Path, stub: Hec
     forwarder = Forwarder(tmp_path, listen("tcp", free_port()), hec(stub.url), TEST_TOKEN=TOKEN)
     with ended(forwarder):
         forwarder.start()
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  our own command
             [sys.executable, "-m", "datto_siem.plugins.cli", "forward", "--config", forwarder.path],
             env=forwarder.env,
             capture_output=True,
@@ -273,7 +277,7 @@ def test_a_second_forwarder_on_the_same_log_is_refused(tmp_path: Path, stub: Hec
 def test_standard_input_is_forwarded_to_its_end(tmp_path: Path, stub: HecStub) -> None:
     forwarder = Forwarder(tmp_path, '[[listen]]\ntype = "stdin"\n', hec(stub.url), TEST_TOKEN=TOKEN)
     lines = "".join(f"{LINE % at}\n" for at in range(1000))
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  our own command
         [sys.executable, "-m", "datto_siem.plugins.cli", "forward", "--config", forwarder.path],
         env=forwarder.env,
         input=lines,

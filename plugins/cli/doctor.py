@@ -81,6 +81,11 @@ def _running(found: Configuration) -> bool:
 
 
 def _findings(found: Configuration, output: Output, send: bool) -> Iterator[Finding]:
+    for secret in output.secrets():
+        try:
+            secret.value()
+        except SecretMissing as error:
+            yield Finding(Level.FAULT, "secret", str(error), "then look again")
     try:
         opening.noise(found, output)
         sink = opening.open_sink(found, output)

@@ -102,8 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _why(supervisor: Supervisor) -> bytes:
-    absent = [each.title for each in supervisor.processes if not each.ready]
-    return f"not running: {', '.join(absent)}\n".encode()
+    absent = [each for each in supervisor.processes if not each.ready]
+    told = [f"{each.title}: {each.fault}" if each.fault else each.title for each in absent]
+    return f"not running: {', '.join(told)}\n".encode()
 
 
 class _Collector:

@@ -113,7 +113,8 @@ def _trying(do: Callable[[], None]) -> None:
 
 
 def _reporting(meter: Meter, ended: threading.Event) -> None:
-    """Send counts until the part has ended, and once more then."""
+    """Send counts at once, which tells that it has started, then regularly, and at the end."""
+    _report(meter)
     while not ended.wait(_EVERY):
         _report(meter)
     _report(meter)

@@ -66,6 +66,10 @@ class Output:
         """Its name."""
         return self.common.name
 
+    def secrets(self) -> list[Secret]:
+        """Its secrets."""
+        return list(_secrets(self.config))
+
 
 @dataclass(frozen=True, slots=True)
 class Listen:

@@ -41,7 +41,7 @@ def meaning(path: Path) -> Iterator[None]:
         if str(error).startswith(_BROKEN):
             raise DatabaseDamaged(f"{path.name}: {error}") from error
         raise OSError(f"{path}: {error}") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # messages quote what is there
         raise DatabaseDamaged(f"{path.name}: {error}") from error
 
 
@@ -143,7 +143,7 @@ def _check_layout(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (stamp,) = connection.execute("PRAGMA user_version").fetchone()
     version = stamp >> 8
-    if application != _APPLICATION or stamp != _stamp(version):
+    if application != _APPLICATION or stamp != _stamp(version & 0xFF):
         raise DatabaseDamaged(f"{path.name}: not a file of this log")
     if version > VERSION:
         raise LogRefused(

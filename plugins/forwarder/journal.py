@@ -53,7 +53,9 @@ class _Safe(logging.Formatter):
                 value = secret.value()
             except SecretMissing:
                 continue
-            found |= {value, json.dumps(value)[1:-1], quote(value, safe="")}
+            found |= {value, quote(value, safe="")}
+            inner = json.dumps(value)[1:-1]  # a message may hold JSON, and becomes JSON itself
+            found |= {inner, json.dumps(inner)[1:-1]}
         with self._lock:
             self._known |= {value for value in found if len(value) >= 4}
             return sorted(self._known, key=len, reverse=True)

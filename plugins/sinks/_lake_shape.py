@@ -38,7 +38,7 @@ _BASES = {
     "string_t": TEXT,
     "json_t": JSON,
 }
-_BITS = {INTEGER: 31, LONG: 63}
+_HALF, _WHOLE = 1 << 31, 1 << 63
 _OBSERVABLE = ("name", "type", "type_id", "value")
 
 
@@ -124,34 +124,47 @@ def _sorted(shape: Any) -> Any:
 
 
 def fitted(document: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """A document's values as its columns hold them; nothing is left out.
+    """Make a document's values what its columns hold, in place; nothing is left out.
 
     Raises:
         Misfit: A field the shape lacks, or a value of another type.
     """
-    return {name: _value(value, shape.get(name), name) for name, value in document.items()}
+    for name, value in document.items():
+        kind = shape.get(name)
+        if kind == TEXT and type(value) is str:
+            continue
+        if kind == INTEGER and type(value) is int and -_HALF <= value < _HALF:
+            continue
+        try:
+            document[name] = _value(value, kind)
+        except Misfit as error:
+            raise Misfit(f"{name}{error}") from None
+    return document
 
 
-def _value(value: Any, shape: Any, path: str) -> Any:
-    if isinstance(shape, str):
-        return _scalar(value, shape, path)
-    if isinstance(shape, Many):
+def _value(value: Any, kind: Any) -> Any:
+    if isinstance(kind, str):
+        return _scalar(value, kind)
+    if isinstance(kind, Many):
         if not isinstance(value, list):
-            raise Misfit(f"{path}: no list")
-        return [_value(each, shape.each, path) for each in value]
-    if shape is None:
-        raise Misfit(f"{path}: the class has no such column")
+            raise Misfit(": no list")
+        return [_value(each, kind.each) for each in value]
+    if kind is None:
+        raise Misfit(": the class has no such column")
     if not isinstance(value, dict):
-        raise Misfit(f"{path}: no object")
-    return {name: _value(inner, shape.get(name), f"{path}.{name}") for name, inner in value.items()}
+        raise Misfit(": no object")
+    try:
+        return fitted(value, kind)
+    except Misfit as error:
+        raise Misfit(f".{error}") from None
 
 
-def _scalar(value: Any, kind: str, path: str) -> Any:
+def _scalar(value: Any, kind: str) -> Any:
     if kind == JSON:
         return orjson.dumps(value).decode()
     if kind == MAP:
         if not isinstance(value, dict):
-            raise Misfit(f"{path}: no object")
+            raise Misfit(": no object")
         return [(name, _text(inner)) for name, inner in value.items()]
     if kind == TEXT:
         good = isinstance(value, str)
@@ -160,10 +173,10 @@ def _scalar(value: Any, kind: str, path: str) -> Any:
     elif kind == FLOAT:
         good = isinstance(value, (int, float)) and not isinstance(value, bool)
     else:
-        limit = 1 << _BITS[kind]
+        limit = _HALF if kind == INTEGER else _WHOLE
         good = type(value) is int and -limit <= value < limit
     if not good:
-        raise Misfit(f"{path}: no {kind}")
+        raise Misfit(f": no {kind}")
     return value
 
 

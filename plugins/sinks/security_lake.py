@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from datto_siem.converters import Converter
-from datto_siem.plugins.options import option
+from datto_siem.plugins.options import Size, option
 from datto_siem.plugins.secret import Secret  # noqa: TC001
 from datto_siem.plugins.sink import TAKEN, Batching, Finding, Item, Level, Reply
 from datto_siem.plugins.sinks._lake_shape import shapes
@@ -71,6 +71,8 @@ _NAMES = uuid.UUID("6d3a9f1e-52f7-5a0b-9b43-8f3f0b1c7d55")
 _CLASS = re.compile(rb'"class_uid":([0-9]{1,9})').search
 _TIME = re.compile(rb'"time":(-?[0-9]{1,16})').search
 _TENANT = re.compile(rb'"tenant_uid":"([^"\\]{1,128})"').search
+_WINDOW, _LATE = 300.0, 60.0
+_LARGEST = 200_000_000
 _UNMAPPED = b'"unmapped":{'
 _DAY = 86_400_000
 _PAST, _FUTURE = 30 * _DAY, 2 * _DAY
@@ -113,6 +115,9 @@ class Config:
         "Version in the path, where the source was made with one", None, pattern=_SOURCE
     )
     ocsf_version: Literal["1.1.0", "1.2.0", "1.3.0"] = option("Version of OCSF", "1.3.0")
+    max_bytes: Size = option(
+        "Most bytes of events, as JSON, in one object; memory grows with it", Size(16_000_000)
+    )
     endpoint: str | None = option("S3 endpoint; absent: AWS's", None, pattern="^https?://")
     sts_endpoint: str | None = option("STS endpoint; absent: AWS's", None, pattern="^https?://")
     tls: Tls = option("How AWS is authenticated, and how we are", Tls())
@@ -124,6 +129,8 @@ class Config:
         Raises:
             ValueError: Says what to change.
         """
+        if not 0 < self.max_bytes <= _LARGEST:
+            raise ValueError("max_bytes: give 1 byte to 200 MB: a row group holds 256 MB at most")
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ValueError("access_key_id and secret_access_key: give both or none")
         if self.external_id is not None and self.role is None:
@@ -148,8 +155,6 @@ class SecurityLake:
     An item's key is its partition, `class_uid/account/day`, so one `send` is one object.
     """
 
-    batching = Batching(count=50_000, nbytes=32_000_000, age=60.0, window=300.0)
-
     def __init__(self, config: Config, context: Context, bucket: Bucket, parquet: Any) -> None:
         """Compile the mapping and every schema; connects to nothing yet.
 
@@ -160,6 +165,7 @@ class SecurityLake:
             parquet: The module that writes them.
         """
         self.config = config
+        self.batching = Batching(count=50_000, nbytes=config.max_bytes, age=_LATE, window=_WINDOW)
         converter = Converter("ocsf", config.ocsf_version, context.overlay, context.switches)
         self._encode = converter.encode
         self._shapes = shapes(converter, config.ocsf_version)

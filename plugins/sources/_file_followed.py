@@ -71,7 +71,7 @@ class Followed:
             return False
         self._at += len(piece)
         framing = self._framing
-        if not framing.pending:  # a hole that truncation left before the next line
+        if not framing.pending:  # a hole, left by a writer that goes on behind a truncation
             piece = piece.lstrip(b"\0")
         records = framing.feed(piece)
         state = "within" if framing.skipping else ""
@@ -120,6 +120,7 @@ class Followed:
     def _put(self, records: list[bytes]) -> None:
         self._outlet.cut(self._framing.cut)
         self._framing.cut = 0
+        records = [record.lstrip(b"\0") for record in records]
         self._outlet.put(self._key, self.path, records, self._place)
 
     def _size(self) -> int:

@@ -10,6 +10,7 @@ from datto_siem.plugins.framing import Framing
 from datto_siem.plugins.sources._file_place import HEAD, reached, same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedReader
     from pathlib import Path
     from threading import Event
@@ -58,24 +59,34 @@ class _Packed:
         begin = known.offset if known is not None else 0
         if known is not None and known.state == "within":
             self._framing.skip_line()
+        try:
+            for piece in self._pieces():
+                if stopping.is_set():
+                    return
+                skipped = min(max(0, begin - self._at), len(piece))
+                self._at += skipped
+                self._take(piece[skipped:])
+        except EOFError as error:  # perhaps still being written: a later look goes on
+            raise Damaged("it ends too early") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            self._put(self._framing.end(), self._at, "done")
+            raise Damaged("it is no gzip file, or broken") from error
+        self._put(self._framing.end(), self._at, "done")
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The unpacked text; also the part before a damage."""
         with gzip.GzipFile(fileobj=self._file) as unpacked:
+            gathered = bytearray()
             try:
-                while self._at < begin:
-                    skipped = len(unpacked.read(min(_PIECE, begin - self._at)))
-                    if not skipped:
-                        break
-                    self._at += skipped
-                while not stopping.is_set():
-                    piece = unpacked.read(_PIECE)
-                    if not piece:
-                        self._put(self._framing.end(), self._at, "done")
-                        return
-                    self._take(piece)
-            except EOFError as error:  # perhaps still being written: a later look goes on
-                raise Damaged("it ends too early") from error
-            except (gzip.BadGzipFile, zlib.error) as error:
-                self._put(self._framing.end(), self._at, "done")
-                raise Damaged("it is no gzip file, or broken") from error
+                while few := unpacked.read1(_PIECE):
+                    gathered += few
+                    if len(gathered) >= _PIECE:
+                        yield bytes(gathered)
+                        gathered.clear()
+            except (EOFError, gzip.BadGzipFile, zlib.error):
+                yield bytes(gathered)
+                raise
+            yield bytes(gathered)
 
     def _take(self, piece: bytes) -> None:
         records = self._framing.feed(piece)

@@ -125,6 +125,7 @@ class Connection(asyncio.Protocol):
         self._streams = streams
         self._framing = Framing(streams.mode, streams.longest)
         self._transport: asyncio.Transport | None = None
+        self._started = False
         self._reading = True
         self._debt = False
         self._whole = 0.0
@@ -138,7 +139,7 @@ class Connection(asyncio.Protocol):
         self._whole = asyncio.get_running_loop().time()
         self._streams.connections.add(self)
         self._streams.show()
-        self.steer()
+        asyncio.get_running_loop().call_soon(self._start)  # Python 3.10 reads on if paused by now
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -150,6 +151,7 @@ class Connection(asyncio.Protocol):
         self._streams.connections.discard(self)
         self._streams.show()
         self._take(self._framing.end())
+        self.close()  # says nothing to nobody any more, but Python 3.10 wants it said
         self._transport = None
         if not self.closed.done():
             self.closed.set_result(None)
@@ -157,7 +159,9 @@ class Connection(asyncio.Protocol):
     def steer(self) -> None:
         """Read or pause, as the log and the sender's rate allow."""
         wanted = not (self._streams.paused or self._debt)
-        if self._transport is None or wanted == self._reading or self._transport.is_closing():
+        if not self._started or self._transport is None or self._transport.is_closing():
+            return
+        if wanted == self._reading:
             return
         self._reading = wanted
         if wanted:
@@ -183,6 +187,10 @@ class Connection(asyncio.Protocol):
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _start(self) -> None:
+        self._started = True
+        self.steer()
 
     def _take(self, raws: list[bytes]) -> None:
         framing, streams = self._framing, self._streams

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import select
 import stat
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,25 +81,32 @@ class Stdin:
         self._intake, self._meter, self._name = intake, meter, name
         self._stopping = False
         self._running = False
+        self._ended = False
+        self._begin = threading.Lock()  # a stop may come before or while `run` begins
         self._woken, self._wake = os.pipe()
 
     def run(self) -> None:
         """Read until the input ends or `stop`."""
-        self._running = True
+        with self._begin:
+            if self._stopping:
+                return
+            self._running = True
         try:
             self._loop()
             self._put(self._framing.end())
         finally:
-            self._close()
+            with self._begin:
+                self._ended = True
+                self._close()
 
     def stop(self) -> None:
         """Stop reading; what was read is put, a record that has not ended included."""
-        self._stopping = True
-        if self._running:
-            with contextlib.suppress(OSError):
+        with self._begin:
+            stopped, self._stopping = self._stopping, True
+            if self._running and not self._ended:
                 os.write(self._wake, b"\0")
-        else:
-            self._close()
+            elif not stopped and not self._ended:
+                self._close()
 
     def reload(self) -> None:
         """Nothing of this listener stands in files of its own."""

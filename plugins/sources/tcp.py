@@ -6,6 +6,7 @@ Owns the listening socket: who may connect, how many at once, and for how long w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -184,32 +185,33 @@ class Tcp:
             self._loop, self._end = loop, end
         loop.set_exception_handler(self._unexpected)
         self._streams.begin(end.set)
-        background = [asyncio.ensure_future(self._accept()), asyncio.ensure_future(self._sweep())]
-        for task in background:
-            task.add_done_callback(lambda _: end.set())  # an error of ours in it is raised below
+        sweeping = asyncio.ensure_future(self._sweep())
+        sweeping.add_done_callback(lambda _: end.set())  # an error of ours in it is raised below
+        loop.add_reader(self._socket, self._accept)
         await end.wait()
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background)
+        self._accept()  # those who connected before the end
+        loop.remove_reader(self._socket)
         self._socket.close()
         await self._wind_up()
         with self._lock:
             self._end = None  # `stop` must not wake a loop that has ended
-        for task in background:
-            if not task.cancelled():
-                task.result()
+        sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeping
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+    def _accept(self) -> None:
+        """Accept those who wait; not by `loop.sock_accept`, whose cancelling loses a connection."""
+        for _ in range(_BACKLOG):
             try:
-                accepted, address = await loop.sock_accept(self._socket)
+                accepted, address = self._socket.accept()
+            except BlockingIOError:
+                return
             except OSError as error:
-                scarce = error.errno in _SCARCE
-                remedy = "cannot accept, raise LimitNOFILE" if scarce else "cannot accept"
-                self._seldom.warn(remedy, error.strerror or "")
-                await asyncio.sleep(_PAUSE if scarce else 0.01)
-                continue
+                if error.errno in _SCARCE:
+                    self._seldom.warn("cannot accept, raise LimitNOFILE", error.strerror or "")
+                    self._rest()
+                return
+            accepted.setblocking(False)
             peer = self._networks.peer(address[0])
             if peer is None:
                 self._refuse(accepted, "network")
@@ -220,6 +222,16 @@ class Tcp:
                 task = asyncio.ensure_future(self._attend(accepted, peer))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _rest(self) -> None:
+        """Accept nobody for a moment: the one who waits would wake the event loop at once."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._socket)
+        loop.call_later(_PAUSE, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if self._socket.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self._socket, self._accept)
 
     async def _attend(self, accepted: socket.socket, peer: str) -> None:
         """Set a connection up and see it through."""
@@ -296,8 +308,8 @@ class Tcp:
         await asyncio.sleep(0)  # aborted connections are closed in the loop's next turn
 
     def _refuse(self, accepted: socket.socket, reason: str) -> None:
-        accepted.close()
         self._meter.add("refused_records", 1, listener=self._name, reason=reason)
+        accepted.close()
 
     def _unexpected(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A connection broke in a way the event loop has no word for; the others go on."""

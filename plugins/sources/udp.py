@@ -13,6 +13,7 @@ import re
 import select
 import socket
 import struct
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -122,29 +123,31 @@ class Udp:
         self._rates = Rates(config.rate) if config.rate else None
         self._stopping = False
         self._running = False
+        self._begin = threading.Lock()  # a stop may come before or while `run` begins
         self._woken, self._wake = socket.socketpair()
         self._wake.setblocking(False)
         self._dropped = 0
 
     def run(self) -> None:
         """Receive until `stop`; what the socket holds then is still taken."""
-        self._running = True
+        with self._begin:
+            if self._stopping:
+                return
+            self._running = True
         try:
             self._loop()
         finally:
-            self._socket.close()
-            self._woken.close()
-            self._wake.close()
+            self._close()
 
     def stop(self) -> None:
         """Stop receiving."""
-        self._stopping = True
-        with contextlib.suppress(OSError):
-            self._wake.send(b"\0")
-        if not self._running:
-            self._socket.close()
-            self._woken.close()
-            self._wake.close()
+        with self._begin:
+            stopped, self._stopping = self._stopping, True
+        if self._running:
+            with contextlib.suppress(OSError):  # full, or `run` has ended
+                self._wake.send(b"\0")
+        elif not stopped:
+            self._close()
 
     def reload(self) -> None:
         """Nothing of this listener stands in files of its own."""
@@ -236,6 +239,10 @@ class Udp:
 
     def _refuse(self, reason: str, count: int) -> None:
         self._meter.add("refused_records", count, listener=self._name, reason=reason)
+
+    def _close(self) -> None:
+        for each in (self._socket, self._woken, self._wake):
+            each.close()
 
     def _count_drops(self) -> None:
         """Count what the kernel dropped since the last look."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def records(stream: bytes, mode: Mode = "auto", longest: int = 1000) -> list[byt
 @example(b"\n\n7 <1>abc\n7", [1, 2, 3], "auto")
 def test_pieces_do_not_matter(stream: bytes, cuts: list[int], mode: Mode) -> None:
     places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    pieces = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in pairwise(places)]
     whole = taken(mode, [stream])
     assert taken(mode, pieces) == whole
     assert taken(mode, [stream[at : at + 1] for at in range(len(stream))]) == whole
@@ -114,3 +116,15 @@ def test_pending_tells_of_a_record_that_has_begun() -> None:
     assert framing.pending
     framing.feed(b"\n")
     assert not framing.pending
+
+
+@given(BYTES, st.integers(0, 200))
+def test_a_stream_read_again_from_what_is_not_given_out_goes_on(stream: bytes, cut: int) -> None:
+    whole, first = Framing("lf", LONGEST), Framing("lf", LONGEST)
+    expected = whole.feed(stream) + whole.end()
+    found = first.feed(stream[:cut])
+    again = Framing("lf", LONGEST)
+    if first.skipping:
+        again.skip_line()
+    place = len(stream[:cut]) - first.held
+    assert found + again.feed(stream[place:]) + again.end() == expected

@@ -118,6 +118,16 @@ def test_what_belongs_together_is_told_at_its_output(tmp_path: Path) -> None:
     assert faults(tmp_path, text) == ["25: /nowhere is no directory"]
 
 
+def test_one_address_has_one_listener_of_a_transport(tmp_path: Path) -> None:
+    udp = '[[listen]]\ntype = "udp"\naddress = "127.0.0.1:5514"\n'
+    tcp = udp.replace('"udp"', '"tcp"')
+    read(tmp_path, GOOD.replace("[[listen]]", udp + tcp + "[[listen]]"))
+    again = tcp + 'name = "second"\n'
+    assert faults(tmp_path, GOOD.replace("[[listen]]", udp + tcp + again + "[[listen]]")) == [
+        "16: 127.0.0.1:5514 is taken by listener 'tcp'"
+    ]
+
+
 def test_what_is_no_text_is_told(tmp_path: Path) -> None:
     path = tmp_path / "forward.toml"
     path.write_bytes(b"a = '\xff'")

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -50,6 +51,40 @@ def test_secrets_are_hidden_wherever_they_come_from(
     assert "s3cret" not in text
     assert "abcdefgh" not in text
     assert text.count("[secret]") >= 5
+
+
+def test_secrets_are_hidden_as_json_and_urls_spell_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEC_TOKEN", 'päss "w\\rd"/&')
+    journal.begin([Secret(env="HEC_TOKEN")], "x")
+    value = 'päss "w\\rd"/&'
+    logging.getLogger("x").warning("%s and %s and %s", value, json.dumps(value), quote(value, ""))
+    found = json.loads(capsys.readouterr().err)
+    assert found["message"] == '[secret] and "[secret]" and [secret]'
+
+
+def test_what_is_said_again_and_again_is_said_seldom() -> None:
+    now = 0.0
+    repeats = journal.Repeats(3, 60.0, lambda: now)
+
+    def said(text: str, value: int = 0) -> str | None:
+        record = logging.LogRecord("x", logging.WARNING, "", 0, text, (value,), None)
+        return record.getMessage() if repeats.filter(record) else None
+
+    assert [said("peer %d", n) for n in range(10)] == ["peer 0", "peer 1", "peer 2"] + [None] * 7
+    assert said("other %d") == "other 0"
+    now = 61.0
+    assert said("peer %d", 11) == "peer 11 (and 7 more like it)"
+    assert said("peer %d", 12) == "peer 12"
+
+
+def test_texts_that_never_repeat_take_no_memory() -> None:
+    repeats = journal.Repeats()
+    for number in range(2_000):
+        record = logging.LogRecord("x", logging.INFO, "", 0, f"text {number}", (), None)
+        assert repeats.filter(record)
+    assert len(repeats._said) <= 256
 
 
 def test_control_characters_are_escaped_on_a_terminal_too(

@@ -87,7 +87,7 @@ def test_the_copy_is_whole(copy: Path) -> None:
     assert check(copy) == (set(range(COUNT // 2, COUNT)), 0)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", [*range(30), 156, 248, 347])
 def test_flipped_bits(copy: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 no secret
     victim = chance.choice(files(copy))
@@ -100,7 +100,7 @@ def test_flipped_bits(copy: Path, seed: int) -> None:
         assert len(got) > COUNT // 8  # the other segments
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_truncated_files(copy: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 no secret
     victim = chance.choice(files(copy))

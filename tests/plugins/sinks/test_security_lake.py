@@ -301,7 +301,10 @@ def test_the_wire_chooses_no_path(tmp_path: Path) -> None:
     item = sink.item(record(dns))
     assert item is not None
     assert item.key.split("/")[1] == "external_acme"
-    forged = PROBE % RECEIVED + b" tenant_uid=" + code["tenant_uid"].encode()
+    forged = dns.replace(b"identification_code=", b"tenant_uid=")
+    item = sink.item(record(forged))
+    assert item is not None
+    assert json.loads(item.body)["unmapped"]["tenant_uid"] == code["tenant_uid"]
     for line in (forged, PROBE % RECEIVED, dns.replace(code["tenant_uid"].encode(), b"../../x")):
         item = sink.item(record(line))
         assert item is not None
@@ -331,6 +334,7 @@ def test_a_version_in_the_path(kept: Kept, tmp_path: Path) -> None:
     [
         ({"access_key_id": {"env": "A"}}, "both"),
         ({"external_id": {"env": "A"}}, "role"),
+        ({"max_bytes": "1GB"}, "row group"),
         ({"sources": {"4001": "a", "4003": "a"}}, "one class"),
         ({"base_event": "datto-net"}, "one class"),
         ({"accounts": {"x": "../y"}}, "object's name"),

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -312,6 +313,23 @@ def test_a_receiver_that_does_not_read_is_not_a_delivery(
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         sink = connect(address, to="raw", max_message="64MB", timeout="100ms")
         item = sink.item(record(b"x" * 32_000_000))
+        assert item is not None
+        reply = sink.send([item])
+    assert (list(reply.left), reply.next) == ([0], Next.RETRY)
+    assert "does not take" in reply.reason
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not tell")
+def test_what_only_our_own_kernel_holds_is_not_a_delivery(
+    connect: Callable[..., syslog.SyslogSink],
+) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        sink = connect(address, to="raw", timeout="100ms")
+        item = sink.item(record(b"x" * 30_000))  # our kernel takes it all, theirs a part
         assert item is not None
         reply = sink.send([item])
     assert (list(reply.left), reply.next) == ([0], Next.RETRY)
