@@ -228,23 +228,24 @@ class Offsets:
             self.close()
             if self._path.exists() and self._path.stat().st_ino != held and self._sound():
                 return  # another process was faster
-            places = dict(self._copies())
-            floor, known = 0, False
+            # Generation 0 suits most open readers: they need not read again, only commit again.
+            places = {name: Place(at, 0) for name, at in self._copies().items()}
+            floor = 0
             if self._path.exists():
-                known = True
                 rescued, floor = _rescued(self._path)
                 places.update(rescued)
                 aside = self._directory.move_aside(self._path)
+                known = {name: place.committed for name, place in places.items()}
                 _LOG.error(
                     "%s was damaged and is now %s; outputs go on from the last offset that can be "
                     "read and may send records again: %s",
-                    *(_NAME, aside.name, places or "from the oldest record"),
+                    *(_NAME, aside.name, known or "from the oldest record"),
                 )
             new = self._path.with_name(_NEW)
             connection = create(new, _SCHEMA, _PAGE)
             with meaning(new), transaction(connection):
-                for name, at in places.items():
-                    _put(connection, name, Place(at, 1 if known else 0))
+                for name, place in places.items():
+                    _put(connection, name, place)
                 connection.execute("INSERT INTO floor VALUES (?)", (floor,))
             connection.close()
             new.rename(self._path)
@@ -281,9 +282,9 @@ def _put(connection: sqlite3.Connection, output: str, place: Place) -> Place:
     return place
 
 
-def _rescued(path: Path) -> tuple[dict[str, int], int]:
+def _rescued(path: Path) -> tuple[dict[str, Place], int]:
     """The rows and the floor that can still be read of a damaged table."""
-    found: dict[str, int] = {}
+    found: dict[str, Place] = {}
     floor = 0
     try:
         connection = connect(path, _CHECKPOINT)
@@ -292,7 +293,7 @@ def _rescued(path: Path) -> tuple[dict[str, int], int]:
     try:
         for name, at, generation, crc in connection.execute("SELECT * FROM outputs"):
             if _seal(name, at, generation) == crc:
-                found[name] = at
+                found[name] = Place(at, generation)
         floor = int(connection.execute("SELECT max(at) FROM floor").fetchone()[0] or 0)
     except (sqlite3.Error, TypeError, ValueError):
         pass

@@ -51,8 +51,8 @@ class Supervisor:
         self.totals = Totals()
         self.started = time.time()
         self.receivers = [
-            Process("receive", names, found.path, self.totals, stdin=stdin)
-            for names, stdin in self._groups()
+            Process("receive", names, found.path, self.totals, stdin=stdin, number=number)
+            for names, stdin, number in self._groups()
         ]
         self.deliverers = [
             Process("deliver", output.name, found.path, self.totals) for output in found.outputs
@@ -63,17 +63,22 @@ class Supervisor:
         self._turned = time.monotonic()
         self._swept = 0.0
 
-    def _groups(self) -> list[tuple[str, bool]]:
-        """Listeners of each process, and whether they read standard input.
+    def _groups(self) -> list[tuple[str, bool, int]]:
+        """Listeners of each process, whether they read standard input, and which one it is.
 
-        UDP listeners have a process each, so that nothing else delays their receiving.
+        Each socket of a UDP listener has a process, so that nothing else delays its receiving.
         """
         listeners = self._found.listeners
-        datagrams = [(each.name, False) for each in listeners if each.common.type == "udp"]
+        datagrams = [
+            (each.name, False, number)
+            for each in listeners
+            if each.common.type == "udp"
+            for number in range(1, each.config.sockets + 1)
+        ]
         streams = [each for each in listeners if each.common.type != "udp"]
         stdin = any(each.common.type == "stdin" for each in streams)
         names = ",".join(each.name for each in streams)
-        return [*datagrams, *([(names, stdin)] if streams else [])]
+        return [*datagrams, *([(names, stdin, 1)] if streams else [])]
 
     @property
     def processes(self) -> list[Process]:

@@ -61,7 +61,7 @@ class _Packed:
             self._framing.skip_line()
         try:
             for piece in self._pieces():
-                if stopping.is_set():
+                if not self._outlet.ready(stopping):
                     return
                 skipped = min(max(0, begin - self._at), len(piece))
                 self._at += skipped

@@ -15,12 +15,14 @@ from datto_siem.plugins.source import Arrival, Mark
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from threading import Event
 
     from datto_siem.plugins.meter import Meter
     from datto_siem.plugins.source import Intake
 
 HEAD = 256
 """Bytes of a file's beginning that tell it from others."""
+_WAIT = 0.5
 
 
 class Place(NamedTuple):
@@ -99,6 +101,20 @@ class Outlet:
             return self._places[key]
         text = self._intake.mark(key)
         return None if text is None else Place.of(text)
+
+    def ready(self, stopping: Event) -> bool:
+        """Wait while the log is full or far behind.
+
+        Args:
+            stopping: Set when reading is to stop.
+
+        Returns:
+            Whether to read on.
+        """
+        while not stopping.is_set():
+            if not self._intake.pressed() or self._intake.relieved(_WAIT):
+                return True
+        return False
 
     def put(self, key: str, path: Path, records: list[bytes], place: Place) -> None:
         """Hand over records with the place behind them; waits while there is no room."""

@@ -146,7 +146,7 @@ class Files:
         """Read a piece of each file; whether there was any."""
         busy = False
         for key, each in list(self._files.items()):
-            if self._stopping.is_set():
+            if not self._outlet.ready(self._stopping):
                 return False
             over = True  # an error closes the file; the next look opens it again
             with self._complaining(each.path):

@@ -41,7 +41,7 @@ def timed(label: str, records: int, work: Callable[[], None]) -> None:
     start = time.perf_counter()
     work()
     seconds = time.perf_counter() - start
-    print(f"{label:<44}{records / seconds:>12,.0f} records/s", flush=True)
+    print(f"{label:<48}{records / seconds:>12,.0f} records/s", flush=True)
 
 
 def appends(append: Callable[[list[Arrival]], object], records: int, count: int) -> None:
@@ -119,12 +119,12 @@ def measure(folder: Path, records: int) -> None:
         target=drained, args=(folder / "log", records)
     )
     beside.start()
-    timed(
-        "log: append, 1000 a batch, while it is read",
-        records,
-        lambda: appends(writer.append, records, 1000),
-    )
-    timed("    and until the other process has all", records, beside.join)
+
+    def both() -> None:
+        appends(writer.append, records, 1000)
+        beside.join()
+
+    timed("log: append while another process drains it all", records, both)
     meter = Meter()
     intake = Intake(writer, meter)
     for count in (1, 50):

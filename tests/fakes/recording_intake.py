@@ -23,6 +23,7 @@ class RecordingIntake:
         marks: The last mark of each source.
         full: Whether it is pressed.
         failure: Raised by `put` when set.
+        waits: How often a listener waited for room.
     """
 
     def __init__(self, marks: dict[str, str] | None = None) -> None:
@@ -30,6 +31,7 @@ class RecordingIntake:
         self.marks = dict(marks or {})
         self.full = False
         self.failure: Exception | None = None
+        self.waits = 0
         self._changed = threading.Condition()
 
     def put(self, arrivals: Sequence[Arrival], mark: Mark | None = None) -> None:
@@ -46,6 +48,7 @@ class RecordingIntake:
 
     def relieved(self, timeout: float) -> bool:
         with self._changed:
+            self.waits += 1
             return self._changed.wait_for(lambda: not self.full, min(timeout, 0.01))
 
     def flush(self, timeout: float) -> bool:

@@ -242,6 +242,20 @@ def test_a_place_that_is_not_ours_is_not_believed(intake: RecordingIntake, log: 
     assert once(intake, log) == [b"a", b"b"]
 
 
+def test_a_full_log_stops_the_reading_and_stop_ends_the_wait(
+    intake: RecordingIntake, log: Path
+) -> None:
+    log.write_bytes(b"a\n")
+    packed = log.with_name("datto.gz")
+    packed.write_bytes(gzip.compress(b"b\n"))
+    intake.full = True
+    with running(opened(intake, log, packed)):
+        until(lambda: intake.waits > 3, "a wait for room")
+    assert intake.raws() == []
+    intake.full = False
+    assert sorted(once(intake, log, packed)) == [b"a", b"b"]
+
+
 def test_stop_before_run_reads_nothing(intake: RecordingIntake, log: Path) -> None:
     log.write_bytes(b"a\n")
     listener = opened(intake, log)
