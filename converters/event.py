@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from datto_siem.converters.identity import uid
 from datto_siem.converters.notes import Note
+from datto_siem.converters.scalars import address
 from datto_siem.converters.syslog import NO_ENVELOPE, Envelope, prefix
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Event:
             UTF-8 as `\\xNN`.
         raw: The record's bytes as received.
         received: Receive time in milliseconds.
-        peer: Address of the sender, or None.
+        peer: Who sent it, as the id counts it: an address, a file's name, or None.
         reading: The row of the source table that the record is read by.
         fault: Why the record could not be decoded, or None.
         body: Body of a record that is not CEF.
@@ -186,6 +187,11 @@ class Event:
         """
         when = self.parts.time
         return self.received if when is None else when
+
+    @property
+    def peer_ip(self) -> str | None:
+        """Address of the sender, when `peer` is one; a record read from a file has none."""
+        return address(self.peer)
 
     @property
     def time_text(self) -> str | None:

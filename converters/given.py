@@ -24,7 +24,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "syslog.time": "header_time",
     "syslog.format": "envelope.format",
     "syslog.text": "body",
-    "peer.ip": "peer",
+    "peer.ip": "peer_ip",
     "received": "received",
     "processed": "received",
     "uid": "uid",

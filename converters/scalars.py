@@ -81,6 +81,11 @@ def ip(text: str) -> str | None:
     return _ips[text] if len(text) <= LONGEST_IP else None
 
 
+def address(peer: str | None) -> str | None:
+    """A sender's address; None for what is no address, such as the file a record was read from."""
+    return None if peer is None else ip(peer)
+
+
 def time(text: str, received: int) -> int | None:
     """Read a time in any form of `times.read`, from 2015 to one day after `received`.
 

@@ -19,6 +19,7 @@ from datto_siem.converters.pieces import Piece, literal, source, variable
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.reading import SURE_PARTS
 from datto_siem.converters.remains import Impossible
+from datto_siem.converters.scalars import address
 from datto_siem.converters.spelling import READERS
 from datto_siem.converters.staging import statements
 from datto_siem.converters.tables.expression import names
@@ -64,6 +65,7 @@ class Shaped(Leaves):
                 "_time": casts.time,
                 "_span": casts.span,
                 "_uid": uid,
+                "_address": address,
                 "_stamps": _STAMPS,
                 "_hours": times.HOURS,
                 "_clocks": times.CLOCKS,
@@ -209,7 +211,7 @@ class Shaped(Leaves):
             tail = " or None" if name in given.EMPTY_IS_ABSENT else ""
             return self.assign(f"s.{attribute.removeprefix('envelope.')}{tail}")
         if name == "peer.ip":
-            return self.assign("p")
+            return self.assign("_address(p)")
         if name == "notes":
             return repr(self.notes) if self.notes else "None"
         if name == "uid":
