@@ -1,7 +1,8 @@
 """What a listener is: takes records from the outside and puts them into the intake.
 
 A listener's module under `plugins/sources/` exports `USAGE`, `Config`, `EXAMPLE` (a TOML fragment
-that is a valid `[[listen]]` of this type) and `open_listener(config, intake, meter) -> Listener`.
+that is a valid `[[listen]]` of this type) and
+`open_listener(config, intake, meter, name) -> Listener`; the name is its label in counts.
 It takes framing off, keeps the sender's address, counts what it refuses, and decodes nothing.
 """
 

@@ -1,20 +1,15 @@
 """Records from standard input, until it ends.
 
-Owns finding the standard input: a process started by another one finds nothing at its own, so it
-opens its parent's.
+The supervisor leaves its own standard input to the process of this listener.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import select
-import stat
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.framing import Framing, Mode
@@ -63,9 +58,9 @@ def open_listener(config: Config, intake: Intake, meter: Meter, name: str) -> St
         name: The listener's label there.
 
     Raises:
-        OSError: The parent's standard input cannot be opened: it is a socket, or closed.
+        OSError: Standard input is closed.
     """
-    return Stdin(_standard_input(), config, intake, meter, name)
+    return Stdin(os.dup(0), config, intake, meter, name)
 
 
 class Stdin:
@@ -145,15 +140,3 @@ class Stdin:
     def _close(self) -> None:
         for each in (self._source, self._woken, self._wake):
             os.close(each)
-
-
-def _standard_input() -> int:
-    """A file descriptor of our own of the standard input that the user gave."""
-    if multiprocessing.parent_process() is None:
-        return os.dup(0)
-    parent = Path("/proc") / str(os.getppid())
-    opened = os.open(parent / "fd" / "0", os.O_RDONLY | os.O_CLOEXEC)
-    if stat.S_ISREG(os.fstat(opened).st_mode):  # opened anew it would begin at the beginning
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            os.lseek(opened, int((parent / "fdinfo" / "0").read_text().split()[1]), os.SEEK_SET)
-    return opened
