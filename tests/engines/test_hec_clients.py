@@ -6,8 +6,6 @@ They show that the stub speaks the protocol as others know it, not only as our s
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 from time import monotonic, sleep
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
 PYTHON = ENGINES / "hec-python/bin/python"
 NODE = ENGINES / "hec-node/node_modules/splunk-logging"
+SYSLOG_NG_PROGRAM = ENGINES / "syslog-daemons" / "syslog-ng"
 pytestmark = pytest.mark.engine
 
 PYTHON_CLIENT = """
@@ -130,29 +129,8 @@ def test_the_node_client_understands_a_bad_index_and_faults() -> None:
         assert any(line.startswith("error") for line in node_client(stub))
 
 
-def syslog_ng() -> tuple[list[str], dict[str, str]]:
-    """How to start syslog-ng: the system's, or one unpacked under .engines/."""
-    found = shutil.which("syslog-ng") or shutil.which("syslog-ng", path="/usr/sbin")
-    if found:
-        return [found], dict(os.environ)
-    unpacked = sorted(ENGINES.glob("*/usr/sbin/syslog-ng"))
-    needed(bool(unpacked), "syslog-ng with mod-http (.ci/engines/syslog-daemons)")
-    root = unpacked[-1].parents[2]
-    libraries = [
-        root / "usr/lib/syslog-ng",
-        *root.glob("usr/lib/*-linux-gnu"),
-        *root.glob("lib/*-linux-gnu"),
-    ]
-    (modules,) = root.glob("usr/lib/syslog-ng/[0-9]*")
-    path = ":".join(map(str, libraries))
-    return (
-        [str(unpacked[-1]), f"--module-path={modules}", "--no-caps"],
-        {**os.environ, "LD_LIBRARY_PATH": path},
-    )
-
-
 def test_syslog_ng_delivers_with_the_template_of_splunks_own_collector(tmp_path: Path) -> None:
-    command, environment = syslog_ng()
+    needed(SYSLOG_NG_PROGRAM.exists(), "syslog-ng with mod-http")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     conf = tmp_path / "syslog-ng.conf"
@@ -165,8 +143,7 @@ def test_syslog_ng_delivers_with_the_template_of_splunks_own_collector(tmp_path:
         with (
             said.open("wb") as errors,
             subprocess.Popen(  # noqa: S603
-                [*command, "-F", "--stderr", "-f", str(conf), *places],
-                env=environment,
+                [SYSLOG_NG_PROGRAM, "-F", "--stderr", "--no-caps", "-f", str(conf), *places],
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
             ) as daemon,

@@ -98,5 +98,7 @@ def test_every_record_arrives_however_often_the_process_is_killed(tmp_path: Path
 
 
 def _lines(path: Path) -> list[bytes]:
+    if path.suffix == ".part":  # packing was cut short: what it was made from is still there
+        return []
     content = path.read_bytes()
     return (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines()
