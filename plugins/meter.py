@@ -29,7 +29,7 @@ METRICS: dict[str, Metric] = {
     ),
     "framing_errors": Metric(COUNTER, ("listener",), "Broken frames on stream connections"),
     "truncated_records": Metric(COUNTER, ("listener",), "Datagrams or frames above the size cap"),
-    "kernel_drops": Metric(COUNTER, ("listener",), "Datagrams the kernel dropped (SO_RXQ_OVFL)"),
+    "kernel_drops": Metric(COUNTER, ("listener",), "Datagrams the kernel dropped"),
     "connections": Metric(GAUGE, ("listener",), "Open stream connections"),
     "durable_records": Metric(COUNTER, (), "Records made durable in the log"),
     "lost_records": Metric(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _EVERY = 1.0
-ROLES = ("receive", "deliver")
 
 
 class Part(Protocol):

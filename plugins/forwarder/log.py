@@ -24,10 +24,6 @@ class LogFull(Exception):
     """The log is at its cap and its policy refuses new records; nothing was appended."""
 
 
-class LogDamaged(Exception):
-    """Part of the log cannot be read; the message says what was moved where and what is lost."""
-
-
 class LogRefused(Exception):
     """The log must not be opened (network file system, in use, newer layout); says what to do."""
 

@@ -55,8 +55,8 @@ def half_hour(row: bytes) -> bytes:
 def trimmed(row: bytes) -> bytes | None:
     """A row that fits a request by cutting its broadest columns; None when that is not enough.
 
-    What was cut is named in the column `ParseWarnings` of `Datto_CL` rows, and by a closing
-    `...` in text columns; the original stays in the log until it is swept.
+    A text that was cut ends in `...`, an object becomes `{"Trimmed": true}`; the original stays in
+    the log until it is swept.
     """
     columns: dict[str, Any] = orjson.loads(row)
     for name in _BROAD:

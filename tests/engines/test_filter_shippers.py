@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RECORDS = int(os.environ.get("DATTO_FILTER_RECORDS", "3000"))
 COMMAND = f"{sys.executable} -m datto_siem.plugins.cli filter --to ecs"
 LINE = "<13>Nov 24 09:36:17 ap-1 CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300456 n=%d"
+# room for all records, where rsyslog would drop after two seconds; one worker, which keeps order
+MAIN = 'main_queue(queue.type="LinkedList" queue.size="500000" queue.timeoutEnqueue="60000")\n'
 QUEUE = (
     'queue.type="LinkedList" queue.size="500000" queue.timeoutEnqueue="60000"'
     ' queue.saveOnShutdown="off"'
@@ -60,7 +62,7 @@ def test_rsyslog_mmexternal_sets_the_document_in_place(tmp_path: Path) -> None:
     needed((DAEMONS / "rsyslogd").exists(), "rsyslog")
     out = tmp_path / "out"
     action = (
-        'module(load="mmexternal")\ntemplate(name="ecs" type="string" string="%$!ecs%\\n")\n'
+        f'{MAIN}module(load="mmexternal")\ntemplate(name="ecs" type="string" string="%$!ecs%\\n")\n'
         f'action(type="mmexternal" binary="{COMMAND} --protocol mmexternal"'
         ' interface.input="rawmsg")\n'
         f'action(type="omfile" file="{out}" template="ecs")'
@@ -76,7 +78,7 @@ def test_rsyslog_omprog_loses_nothing_though_the_child_is_killed(tmp_path: Path)
     needed((DAEMONS / "rsyslogd").exists(), "rsyslog")
     out = tmp_path / "out"
     action = (
-        'module(load="omprog")\ntemplate(name="line" type="string" string="%rawmsg%\\n")\n'
+        f'{MAIN}module(load="omprog")\ntemplate(name="line" type="string" string="%rawmsg%\\n")\n'
         f'action(type="omprog" binary="{COMMAND} --protocol omprog -o {out}" template="line"'
         f' confirmMessages="on" confirmTimeout="30000" useTransactions="on"'
         f' action.resumeRetryCount="-1" action.resumeInterval="1" {QUEUE})'

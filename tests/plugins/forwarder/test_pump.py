@@ -21,7 +21,6 @@ from datto_siem.converters import Decoder
 from datto_siem.plugins.forwarder.batches import Limits
 from datto_siem.plugins.forwarder.dead_letters import DeadLetters, Letter
 from datto_siem.plugins.forwarder.gate import Patience
-from datto_siem.plugins.forwarder.log import LogDamaged
 from datto_siem.plugins.forwarder.noise import Noise
 from datto_siem.plugins.forwarder.pump import Pace, Pump
 from datto_siem.plugins.meter import Meter
@@ -417,7 +416,11 @@ def test_a_log_that_cannot_be_read_is_tried_again(
 ) -> None:
     monkeypatch.setattr("datto_siem.plugins.forwarder.pump._TROUBLE", (0.001, 0.001))
     log = filled(30)
-    log.read_faults = [LogDamaged("moved aside"), sqlite3.OperationalError("locked"), OSError("io")]
+    log.read_faults = [
+        sqlite3.DatabaseError("malformed"),
+        sqlite3.OperationalError("locked"),
+        OSError("io"),
+    ]
     bench = Bench(ScriptedSink(), log)
     with caplog.at_level(logging.WARNING):
         bench.deliver()

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 from cases import FIXTURES, RECEIVED, folders
+from engine import needed
 from hypothesis import given
 from hypothesis import strategies as st
 from lines import generate
@@ -343,7 +346,8 @@ def test_what_the_login_service_answers(
 
 
 def test_credentials_of_azure_identity_are_told_apart() -> None:
-    core = pytest.importorskip("azure.core.exceptions", reason="the extra azure is not installed")
+    needed(find_spec("azure") is not None, "the extra azure")
+    core = import_module("azure.core.exceptions")
 
     class Token:
         token = "t"  # noqa: S105  not a real one
