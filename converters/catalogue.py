@@ -67,7 +67,7 @@ class Catalogue:
             source.name: {name: event for event in source.events.values() for name in event.names}
             for source in tables.sources.values()
         }
-        self._placeholders = _placeholders(tables)
+        self._placeholders = placeholders(tables)
         self._any = next(source for source in tables.sources.values() if source.any)
         self._switch = next(
             (source for source in tables.sources.values() if source.takes_text), self._any
@@ -123,13 +123,13 @@ class Catalogue:
         found = self._entries.get(key)
         if found is None:
             row = reading(source, event)
-            dialect = Dialect(row, _boundary(source, row), self._placeholders)
+            dialect = Dialect(row, boundary(source, row), self._placeholders)
             reader = Reader(dialect, self.tables.lookups)
             found = self._entries[key] = Entry(row, dialect, reader, notes)
         return found
 
 
-def _boundary(source: Source, row: Reading) -> dict[str, Cast]:
+def boundary(source: Source, row: Reading) -> dict[str, Cast]:
     """Keys that start a pair even after a value a stranger chose: the documented ones.
 
     An event no row names has no documented keys, so every key of the product counts there.
@@ -140,7 +140,7 @@ def _boundary(source: Source, row: Reading) -> dict[str, Cast]:
     return {**{key: cast(rule) for key, rule in source.keys.items()}, **casts}
 
 
-def _placeholders(tables: Tables) -> frozenset[str]:
+def placeholders(tables: Tables) -> frozenset[str]:
     """The manual's placeholder words: the all-capital values of the sources' samples."""
     samples = [text for source in tables.sources.values() for text in source.samples.values()]
     words = {word for text in samples for word in _WORDS.findall(text.split("|", 7)[-1])}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-KINDS = ("filters", "sinks", "sources")
+KINDS = ("filters", "generators", "sinks", "sources")
 
 
 class Unknown(LookupError):

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "validate": "check documents against a schema",
     "simulate": "make realistic Datto traffic, to standard output or to a syslog receiver",
     "filter": "convert for a shipper, one reply a record",
+    "rules": "write native parsing rules and ready configurations for shippers and SIEMs",
     "forward": "receive syslog and post it to SIEMs, with a durable log",
     "doctor": "look whether the forwarder's destinations are ready",
     "tables": "check, document and extend the mapping tables",

@@ -73,17 +73,22 @@ def test_rsyslog_mmexternal_sets_the_document_in_place(tmp_path: Path) -> None:
     assert numbers(out) == list(range(RECORDS))
 
 
-@pytest.mark.engine
-def test_rsyslog_omprog_loses_nothing_though_the_child_is_killed(tmp_path: Path) -> None:
-    needed((DAEMONS / "rsyslogd").exists(), "rsyslog")
-    out = tmp_path / "out"
-    action = (
+def omprog(out: Path, more: str = "") -> str:
+    """An action that hands on to a file, with confirmations."""
+    return (
         f'{MAIN}module(load="omprog")\ntemplate(name="line" type="string" string="%rawmsg%\\n")\n'
         f'action(type="omprog" binary="{COMMAND} --protocol omprog -o {out}" template="line"'
-        f' confirmMessages="on" confirmTimeout="30000" useTransactions="on"'
+        f' confirmMessages="on" confirmTimeout="30000" {more}'
         f' action.resumeRetryCount="-1" action.resumeInterval="1" {QUEUE})'
     )
-    with rsyslog(action) as daemon:
+
+
+@pytest.mark.engine
+def test_rsyslog_omprog_loses_nothing_though_the_child_is_killed(tmp_path: Path) -> None:
+    # without transactions: rsyslog 8.2302 drops a batch when the program dies before it began one
+    needed((DAEMONS / "rsyslogd").exists(), "rsyslog")
+    out = tmp_path / "out"
+    with rsyslog(omprog(out)) as daemon:
         daemon.log(lines(RECORDS // 2))
         for kill in range(5):
             child = until(lambda: children(out), "a child runs")
@@ -93,6 +98,17 @@ def test_rsyslog_omprog_loses_nothing_though_the_child_is_killed(tmp_path: Path)
             daemon.log(lines(RECORDS)[RECORDS // 2 + kill : RECORDS // 2 + kill + 1])
         daemon.log(lines(RECORDS)[RECORDS // 2 + 5 :])
         until(lambda: set(numbers(out)) == set(range(RECORDS)), "all handed on")
+    assert len(numbers(out)) <= RECORDS + 5, "a kill repeats the line it interrupted, no other"
+
+
+@pytest.mark.engine
+def test_rsyslog_omprog_commits_transactions(tmp_path: Path) -> None:
+    needed((DAEMONS / "rsyslogd").exists(), "rsyslog")
+    out = tmp_path / "out"
+    with rsyslog(omprog(out, 'useTransactions="on"')) as daemon:
+        daemon.log(lines(RECORDS))
+        until(lambda: len(numbers(out)) >= RECORDS, "all handed on")
+    assert numbers(out) == list(range(RECORDS))
 
 
 @pytest.mark.engine
