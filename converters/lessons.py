@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.given import ATTRIBUTES
@@ -46,11 +45,11 @@ def narrowed(reading: Reading, found: Spelling) -> tuple[Reading, frozenset[str]
     for pair in found.pairs:
         if pair.cast is None or pair.form == "empty":
             continue
-        rows[pair.cast.key] = replace(pair.cast, parts=pair.parts)
+        rows[pair.cast.key] = pair.cast._replace(parts=pair.parts)
         for part, name in pair.parts:
             if pair.form != "wide" or not part or part in SURE_PARTS:
                 sure.add(name)
-    return replace(reading, casts=tuple(rows.values())), frozenset(sure)
+    return reading._replace(casts=tuple(rows.values())), frozenset(sure)
 
 
 def suited(event: Event, found: Spelling, tables: Tables, target: Target) -> list[EventPlan]:

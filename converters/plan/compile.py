@@ -7,8 +7,7 @@ wire keys nothing shows whole are left to the leftovers. See `mappings/README.md
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.plan import used
 from datto_siem.converters.plan.kinds import Writer
@@ -51,8 +50,7 @@ def compile_event(
     return EventCompiler(tables, target, reading, constants, sure).plan(reading.activity)
 
 
-@dataclass(frozen=True)
-class Stacked:
+class Stacked(NamedTuple):
     """One activity variant's rows for one event, before and after writing.
 
     Attributes:
@@ -145,11 +143,11 @@ class EventCompiler:
         rows = self.rules.expand(authored, facts, simplify.sure)
         writer = Writer(self.target.formats, self._types(), self.tables.lookups)
         written = {
-            path: replace(step, expr=writer.write(step.expr, self.rules.holds_text(path, facts)))
+            path: step._replace(expr=writer.write(step.expr, self.rules.holds_text(path, facts)))
             for path, step in rows.items()
         }
         written = self.rules.finish(written, facts, simplify.sure)
-        written = {path: replace(step, expr=simplify(step.expr)) for path, step in written.items()}
+        written = {path: step._replace(expr=simplify(step.expr)) for path, step in written.items()}
         return Stacked(layer, simplify, derive, authored, written, facts)
 
     def _variant(self, activity: str, layer: Layer, instead: EventPlan | None) -> EventPlan:
@@ -239,7 +237,7 @@ class EventCompiler:
             for name, value in stacked.facts.items()
             if name.split(".")[0] not in self.target.fact_names
         }
-        plain = self._assemble(activity, replace(stacked, facts=kept), (), None, "")
+        plain = self._assemble(activity, stacked._replace(facts=kept), (), None, "")
         return plain, "incomplete"
 
     def _types(self) -> dict[str, str]:

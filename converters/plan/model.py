@@ -8,8 +8,7 @@ in any language. Expressions are described in `tables.expression`; two more kind
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from datto_siem.converters.tables.expression import Expr
 
 
-@dataclass(frozen=True, slots=True)
-class Cast:
+class Cast(NamedTuple):
     """How one wire key is read: `parts` are (part of the cast, canonical field)."""
 
     key: str
@@ -31,8 +29,7 @@ class Cast:
     among: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """How one source event is read; the same for every target.
 
     Attributes:
@@ -55,8 +52,7 @@ class Reading:
     inferred: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One assignment: a derived field, or a path of the document. `where` is its table row."""
 
     into: str
@@ -65,8 +61,7 @@ class Step:
     inferred: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EventPlan:
+class EventPlan(NamedTuple):
     """What is written for one source event in one target.
 
     Attributes:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from datto_siem.converters.plan.model import Step
@@ -104,7 +103,7 @@ class OcsfRules:
             pair = self._pair(path, facts)
             if pair is not None:
                 id_path, id_attribute = pair
-                found[id_path] = replace(step, into=id_path, expr=ids(step.expr, id_attribute.enum))
+                found[id_path] = step._replace(into=id_path, expr=ids(step.expr, id_attribute.enum))
             if self.attribute(path, facts) is not None or self.open(path, facts):
                 found[path] = step
         return found
@@ -183,7 +182,7 @@ class OcsfRules:
                 members = condition[1] if condition[0] == "first" else (condition,)
                 for path, step in inside.items():
                     if step.expr not in members:  # a member's own presence meets the condition
-                        found[path] = replace(step, expr=_only_if(condition, found[path].expr))
+                        found[path] = step._replace(expr=_only_if(condition, found[path].expr))
         return {path: step for path, step in found.items() if step.expr != ABSENT}
 
     def _conditions(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.errors import SchemaMissing
 from datto_siem.converters.schemas.extract import load
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class CimField:
+class CimField(NamedTuple):
     """One field of a data set.
 
     Attributes:
@@ -45,8 +43,7 @@ class CimField:
         return self.validity is not None and f"isnum({self.name})" in self.validity
 
 
-@dataclass(frozen=True, slots=True)
-class CimDataset:
+class CimDataset(NamedTuple):
     """One data set.
 
     Attributes:
@@ -64,8 +61,7 @@ class CimDataset:
     fields: Mapping[str, CimField]
 
 
-@dataclass(frozen=True, slots=True)
-class Cim:
+class Cim(NamedTuple):
     """The pinned models.
 
     Attributes:

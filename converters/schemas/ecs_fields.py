@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters.schemas.extract import load, pinned_version, variant
 
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class EcsField:
+class EcsField(NamedTuple):
     """One field.
 
     Attributes:
@@ -33,8 +31,7 @@ class EcsField:
     expected: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ecs:
+class Ecs(NamedTuple):
     """One version of ECS."""
 
     version: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.schemas.extract import load, pinned_version, variant
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 _OBJECT = "object_t"
 
 
-@dataclass(frozen=True, slots=True)
-class OcsfType:
+class OcsfType(NamedTuple):
     """One scalar type.
 
     Attributes:
@@ -37,8 +35,7 @@ class OcsfType:
     observable: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OcsfAttribute:
+class OcsfAttribute(NamedTuple):
     """One attribute of a class or object.
 
     Attributes:
@@ -68,8 +65,7 @@ class OcsfAttribute:
     pattern: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class OcsfObject:
+class OcsfObject(NamedTuple):
     """One object; no attributes at all means that it is open (`unmapped`)."""
 
     name: str
@@ -79,8 +75,7 @@ class OcsfObject:
     observable: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class OcsfClass:
+class OcsfClass(NamedTuple):
     """One event class."""
 
     name: str
@@ -93,8 +88,7 @@ class OcsfClass:
     just_one: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ocsf:
+class Ocsf(NamedTuple):
     """One version of OCSF, cut down to what this product can emit."""
 
     version: str

@@ -6,8 +6,7 @@ Expressions stay nodes here; `expression.parse` turns them into values the plan 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 TYPES = ("text", "int", "float", "bool", "mac", "ip", "time", "duration", "list", "dict")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One canonical field: filled by decoder or caller (`given`), sources (`field`), or derived."""
 
     name: str
@@ -30,8 +28,7 @@ class Field:
     expr: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(NamedTuple):
     """A canonical thing that happened, with its fixed title and its one-line message."""
 
     name: str
@@ -42,8 +39,7 @@ class Activity:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(NamedTuple):
     """The hub: the closed list of fields and activities."""
 
     fields: Mapping[str, Field]
@@ -51,8 +47,7 @@ class Vocabulary:
     activities: Mapping[str, Activity]
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """How one wire key is read.
 
     Attributes:
@@ -81,8 +76,7 @@ class Key:
     personal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SourceEvent:
+class SourceEvent(NamedTuple):
     """One event of a source: its names on the wire and what it is."""
 
     id: str
@@ -95,8 +89,7 @@ class SourceEvent:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """One product's events and keys.
 
     Attributes:
@@ -120,8 +113,7 @@ class Source:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """A named table: lower-case key -> column -> value."""
 
     name: str
@@ -131,8 +123,7 @@ class Lookup:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One path of a target and the expression that fills it; `node` None takes a row away."""
 
     path: str
@@ -140,8 +131,7 @@ class Row:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """A group of rows and facts: the common rows, a block, or one variant of an activity."""
 
     name: str
@@ -154,8 +144,7 @@ class Layer:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One schema's table, for one of its versions.
 
     Attributes:
@@ -182,8 +171,7 @@ class Target:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class DictionaryKey:
+class DictionaryKey(NamedTuple):
     """A key of the CEF standard: full name, type and length; `field` where it fills one."""
 
     key: str
@@ -194,8 +182,7 @@ class DictionaryKey:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(NamedTuple):
     """Everything under `mappings/`, overlays merged in."""
 
     vocabulary: Vocabulary
@@ -204,4 +191,4 @@ class Tables:
     lookups: Mapping[str, Lookup]
     targets: Mapping[str, Node]
     version: str
-    roots: Mapping[str, Node] = field(repr=False)
+    roots: Mapping[str, Node]

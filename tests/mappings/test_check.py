@@ -157,6 +157,22 @@ def test_what_is_no_yaml_is_a_fault_with_its_line(tmp_path: Path) -> None:
     assert "targets/ecs.yaml:2: not YAML" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rows:\n  a: &x b\n  c: d\n", "targets/ecs.yaml:2: no anchors and aliases here"),
+        ("rows: &x {a: b}\nmore: *x\n", "targets/ecs.yaml:2: no anchors and aliases here"),
+        ("rows: {a: b}\n---\nrows: {c: d}\n", "targets/ecs.yaml:2: one YAML document only"),
+        ("rows: {[a]: b}\n", "targets/ecs.yaml:1: a key must be text"),
+    ],
+)
+def test_yaml_that_says_a_row_elsewhere_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
+    overlay(tmp_path, "targets/ecs.yaml", text)
+    with pytest.raises(TableErrors) as raised:
+        load(tmp_path)
+    assert said in str(raised.value)
+
+
 def test_an_event_without_fixture_is_a_fault(tmp_path: Path) -> None:
     faults = check(load(), tmp_path)
     assert "no fixture access_point/wifi_probe/event.log" in [f.problem for f in faults]
