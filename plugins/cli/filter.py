@@ -148,11 +148,11 @@ def _deliver(args: argparse.Namespace, stack: ExitStack) -> Callable[[bytes], No
         stack.callback(os.close, descriptor)
         return lambda content: _appended(descriptor, content)
     if args.send is not None and args.listen is None:
-        from datto_siem.plugins.filters._outlet import Outlet
+        from datto_siem.plugins.filters._handover import Handover
 
-        outlet = Outlet(_address(args.send, "--send"))
-        stack.callback(outlet.close, _GRACE)
-        return outlet.put
+        handover = Handover(_address(args.send, "--send"))
+        stack.callback(handover.close)
+        return handover.deliver
     return None
 
 

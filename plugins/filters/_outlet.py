@@ -1,26 +1,25 @@
 """The sidecar's way out: one connection, made again when it breaks, with nothing accepted lost.
 
 TCP tells a sender nothing about what the other side read. But the kernel tells how many bytes the
-other side's kernel has not confirmed (SIOCOUTQ): those are kept here and sent again on the next
+other side's kernel has not confirmed: those are kept here and sent again on the next
 connection, from the beginning of a line. What the other process had in its own socket buffer when
 it died is beyond anybody's reach: give the shipper a queue of its own against that.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import socket
-import struct
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
+
+from datto_siem.plugins.unconfirmed import unconfirmed
 
 if TYPE_CHECKING:
     from datto_siem.plugins.filters._address import Address
 
 _LOG = logging.getLogger(__name__)
-_SIOCOUTQ = 0x5411
 _MOST = 4 * 1024 * 1024  # bytes that wait here; above it, `put` waits and so do the shippers
 _FIRST, _LAST = 0.1, 5.0
 
@@ -120,7 +119,7 @@ class Outlet:
                 self.sent += len(lines)
             else:
                 _alive(connection)
-            behind = _unconfirmed(connection)
+            behind = unconfirmed(connection)
             while unsure and held - len(unsure[0]) >= behind:
                 held -= len(unsure.popleft())
 
@@ -148,16 +147,10 @@ class Outlet:
     def _settle(self, connection: socket.socket) -> None:
         """Wait until the other kernel has everything."""
         connection.shutdown(socket.SHUT_WR)
-        while _unconfirmed(connection) > 0:
+        while unconfirmed(connection) > 0:
             if self._stop.wait(0.01):
                 return
         self._unsure.clear()
-
-
-def _unconfirmed(connection: socket.socket) -> int:
-    """Bytes the other side's kernel has not confirmed."""
-    found = fcntl.ioctl(connection, _SIOCOUTQ, struct.pack("i", 0))
-    return int(struct.unpack("i", found)[0])
 
 
 def _alive(connection: socket.socket) -> None:

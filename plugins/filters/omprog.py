@@ -62,5 +62,5 @@ class Omprog:
         try:
             self._deliver(documents)
         except OSError as error:
-            return b"cannot hand on: %s\n" % (error.strerror or "closed").encode()
+            return b"cannot hand on: %s\n" % (error.strerror or str(error)).encode()
         return _OK

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.plugins.forwarder.log import LogFull, Policy
+from datto_siem.plugins.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,6 @@ _GROUP = 1024 * 1024
 _BOUND = 64 * 1024 * 1024
 _OBJECTS = 200  # bytes a record's objects take beside its own
 _RETRY = 0.1
-_QUIET = 10.0  # seconds between log lines of the same kind
 
 
 class Closed(RuntimeError):
@@ -82,7 +81,7 @@ class Intake:
         self._abandoned = False
         self._over = False
         self._failure: BaseException | None = None
-        self._said: dict[str, tuple[float, int]] = {}
+        self._seldom = Seldom(_LOG, "log")
         lock = threading.Lock()
         self._arrived = threading.Condition(lock)
         self._moved = threading.Condition(lock)
@@ -254,7 +253,7 @@ class Intake:
         """The log did not take a group."""
         with self._arrived:
             self._stuck = reason
-        self._say(reason, 1, "The log takes no records (%s); trying again", error)
+        self._seldom.warn("it takes no records, trying again", str(error))
 
     def _wait(self) -> bool:
         """Wait for the next attempt; whether the intake gives up instead."""
@@ -271,14 +270,4 @@ class Intake:
         """Count records that are lost, and say so now and then."""
         if count:
             self._meter.add("lost_records", count, reason=reason)
-            self._say(f"lost {reason}", count, "Records lost (%s)", reason)
-
-    def _say(self, kind: str, count: int, text: str, detail: object) -> None:
-        """Log a warning, at most one of a kind in a while, with how often it happened."""
-        now = time.monotonic()
-        last, held = self._said.get(kind, (float("-inf"), 0))
-        if now - last < _QUIET:
-            self._said[kind] = last, held + count
-            return
-        self._said[kind] = now, 0
-        _LOG.warning(text + "; %d since the last such line", detail, held + count)
+            self._seldom.warn(f"records lost, {reason}", str(count), count)

@@ -9,16 +9,13 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-import sys
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from datto_siem.plugins.unconfirmed import confirmed
+
 if TYPE_CHECKING:
     from datto_siem.plugins.transport import Tls
-
-_POLL = 0.0005
-_LONGEST_POLL = 0.02
 
 
 class Lost(Exception):
@@ -85,7 +82,7 @@ class Stream:
         """
         try:
             self._socket.sendall(data)
-            self._confirmed()
+            confirmed(self._socket, self._timeout)
         except TimeoutError:
             raise Lost("the receiver does not take what is sent") from None
         except OSError as error:
@@ -114,20 +111,6 @@ class Stream:
     def close(self) -> None:
         """Close it."""
         self._socket.close()
-
-    def _confirmed(self) -> None:
-        waiting = _UNSENT
-        if waiting is None:
-            return
-        until, pause = time.monotonic() + self._timeout, _POLL
-        while waiting(self._socket):
-            if time.monotonic() >= until:
-                raise TimeoutError
-            fault = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if fault:
-                raise OSError(fault, "reset by the receiver")
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_POLL)
 
 
 class Datagrams:
@@ -168,15 +151,3 @@ def said(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return error.reason or type(error).__name__
     return error.strerror or str(error) or type(error).__name__
-
-
-def _unsent_on_linux(sock: socket.socket) -> int:
-    import fcntl
-    import struct
-    import termios
-
-    (count,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))
-    return int(count)
-
-
-_UNSENT = _unsent_on_linux if sys.platform == "linux" else None

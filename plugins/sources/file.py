@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from datto_siem.plugins.options import Duration, Size, option
+from datto_siem.plugins.seldom import Seldom
 from datto_siem.plugins.sources._file_followed import Followed
 from datto_siem.plugins.sources._file_packed import Damaged, read_packed
 from datto_siem.plugins.sources._file_place import Outlet, peer, same, source
-from datto_siem.plugins.sources._seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from datto_siem.plugins.framing import Mode  # noqa: TC001  the options' types are read
 from datto_siem.plugins.networks import ADDRESS, Networks, endpoint, plain, shown
 from datto_siem.plugins.options import Duration, Size, option
+from datto_siem.plugins.seldom import Seldom
 from datto_siem.plugins.sources._proxy_protocol import NoHeader, sender
-from datto_siem.plugins.sources._seldom import Seldom
 from datto_siem.plugins.sources._stream import Connection, Streams
 from datto_siem.plugins.sources._tls import Certificates, Tls
 

@@ -141,6 +141,31 @@ def test_omprog_appends_before_it_confirms(tmp_path: Path) -> None:
             assert out.read_bytes().count(b"\n") == at + 1
 
 
+def test_omprog_confirms_what_the_receiver_has_and_nothing_else() -> None:
+    port = free_port()
+    with running("--protocol", "omprog", "--send", f"tcp://127.0.0.1:{port}") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def hand(at: int) -> bytes:
+            process.stdin.write(BOOT % at + b"\n")
+            process.stdin.flush()
+            found: bytes = process.stdout.readline()
+            return found
+
+        assert process.stdout.readline() == b"OK\n"
+        assert hand(0).startswith(b"cannot hand on: ")  # nobody listens
+        with socket.create_server(("127.0.0.1", port)) as receiver:
+            assert hand(1) == b"OK\n"
+            first, _ = receiver.accept()
+            with first, first.makefile("rb") as stream:
+                assert b"x=1" in stream.readline()
+            assert hand(2) == b"OK\n"  # the closed connection is noticed before sending
+            second, _ = receiver.accept()
+            with second, second.makefile("rb") as stream:
+                assert b"x=2" in stream.readline()
+
+
 def test_the_log_takes_what_would_go_to_standard_error(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with running("--listen", f"unix://{tmp_path}/s", "--log", str(log)) as process:

@@ -28,17 +28,18 @@ class Seldom:
         self._log, self._name, self._clock = log, name, clock
         self._said: dict[str, tuple[float, int]] = {}
 
-    def warn(self, kind: str, detail: str) -> None:
+    def warn(self, kind: str, detail: str, count: int = 1) -> None:
         """Warn of something.
 
         Args:
             kind: One of a few texts of our own: what happened and what to do.
             detail: The case at hand; what is not printable in it is escaped.
+            count: How often it happened just now.
         """
         now = self._clock()
         last, held = self._said.get(kind, (float("-inf"), 0))
         if now - last < _QUIET:
-            self._said[kind] = last, held + 1
+            self._said[kind] = last, held + count
             return
         self._said[kind] = now, 0
         shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in detail[:300])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.sources._seldom import Seldom
+from datto_siem.plugins.seldom import Seldom
 
 if TYPE_CHECKING:
     import pytest
