@@ -13,7 +13,7 @@ from datto_siem.converters.errors import TableError
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.ocsf import OcsfRules
 from datto_siem.converters.plan.rules import CimRules, EcsRules, SentinelRules
-from datto_siem.converters.schemas import cim, columns, ocsf_versions
+from datto_siem.converters.schemas import cim, columns, ecs, ocsf_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,7 +138,7 @@ class _Ecs:
     }
 
     def __init__(self, rules: EcsRules, own: tuple[str, ...]) -> None:
-        self._schema = rules.schema
+        self._schema = ecs(rules.version)
         self._own = own
 
     def has(self, path: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from datto_siem.converters.plan.model import Step
 from datto_siem.converters.plan.ocsf import OcsfRules
-from datto_siem.converters.schemas import cim, columns, ecs, ocsf
+from datto_siem.converters.schemas import cim, columns, ecs_type, ocsf
 from datto_siem.converters.tables.expression import ABSENT, Expr
 
 if TYPE_CHECKING:
@@ -63,12 +63,11 @@ class EcsRules(NoSchema):
 
     def __init__(self, version: str) -> None:
         """Pick the schema version."""
-        self.schema = ecs(version)
+        self.version = version
 
     def holds_text(self, path: str, facts: Mapping[str, Any]) -> bool:
         """Keyword fields and their relatives."""
-        field = self.schema.field(path)
-        return field is not None and field.type in ("keyword", "wildcard", "match_only_text")
+        return ecs_type(self.version, path) in ("keyword", "wildcard", "match_only_text")
 
 
 _EITHER = re.compile(r"\w+=\w+(?: OR \w+=\w+)*")

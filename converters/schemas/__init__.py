@@ -6,7 +6,7 @@ Each reader is cached and answers from `mappings/schemas/`, which `.ci/schemas/m
 from __future__ import annotations
 
 from datto_siem.converters.schemas.cim_models import Cim, CimDataset, CimField, cim
-from datto_siem.converters.schemas.ecs_fields import Ecs, EcsField, ecs, ecs_versions
+from datto_siem.converters.schemas.ecs_fields import Ecs, EcsField, ecs, ecs_type, ecs_versions
 from datto_siem.converters.schemas.ocsf_classes import (
     Ocsf,
     OcsfAttribute,
@@ -34,6 +34,7 @@ __all__ = [
     "cim",
     "columns",
     "ecs",
+    "ecs_type",
     "ecs_versions",
     "ocsf",
     "ocsf_versions",

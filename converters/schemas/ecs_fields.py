@@ -53,6 +53,20 @@ def ecs_versions() -> tuple[str, ...]:
 
 
 @cache
+def ecs_type(version: str, path: str) -> str | None:
+    """The type of one field in one version, or None; a plan needs no more than this.
+
+    Raises:
+        SchemaMissing: No extract has this version.
+    """
+    content = load("ecs")
+    entry = content["fields"].get(path)
+    key = pinned_version("ECS", version, content["versions"])
+    shape = None if entry is None else variant(entry, key)
+    return None if shape is None else str(shape["type"])
+
+
+@cache
 def ecs(version: str) -> Ecs:
     """One pinned version of ECS.
 

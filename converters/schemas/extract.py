@@ -5,10 +5,11 @@ How they are made, and what `since`, `until` and `variants` mean: `.ci/schemas/`
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from datto_siem.converters.errors import SchemaMissing
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def load(name: str) -> Mapping[str, Any]:
     """The content of `mappings/schemas/<name>.json`."""
     file = resources.files("datto_siem.mappings").joinpath("schemas", f"{name}.json")
-    content: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    content: Mapping[str, Any] = orjson.loads(file.read_bytes())
     return content
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import Converter
 from datto_siem.converters.privacy import Pseudonymizer
-from datto_siem.plugins.cli import processes
 from datto_siem.plugins.cli.tally import Tally
 
 if TYPE_CHECKING:
@@ -118,4 +117,6 @@ def results(
     if workers == 1:
         yield from map(worker, batches)
     else:
+        from datto_siem.plugins.cli import processes  # only here: multiprocessing takes its time
+
         yield from processes.results(batches, settings, workers)

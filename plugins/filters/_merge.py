@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from datto_siem.converters.convert import CEF
+from datto_siem.converters.output import dump
+
 if TYPE_CHECKING:
     from datto_siem.converters import Event
     from datto_siem.plugins.filter import Settings
@@ -36,18 +39,35 @@ class Records:
             record: The record; taken apart.
             line: The bytes it was read from.
         """
+        raw, peer = self._line(record, line)
+        event = self._event(raw, peer)
+        return self._laid(record, self._settings.converter(event)), event
+
+    def encoded(self, record: dict[str, Any], line: bytes) -> bytes:
+        """The same as finished JSON, by the converter's short way from bytes to bytes."""
+        if self._settings.converter.name == CEF:  # its bytes are a line, no JSON
+            return dump(self.document(record, line)[0])
+        raw, peer = self._line(record, line)
+        self._count += 1
+        encode = self._settings.converter.encode
+        document = encode(raw, self._settings.clock(), peer, None, self._count)
+        return dump(self._laid(record, orjson.loads(document))) if record else document
+
+    def _line(self, record: dict[str, Any], line: bytes) -> tuple[bytes, str | None]:
+        """The line, taken out of its record, and who sent it."""
         found = _taken(record, self._path)
         raw = line if found is None else found.encode("utf-8", "surrogatepass")
-        peer = None if self._peer is None else _found(record, self._peer)
-        event = self._event(raw, peer)
-        document = self._settings.converter(event)
+        return raw, None if self._peer is None else _found(record, self._peer)
+
+    def _laid(self, record: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+        """The document laid over what is left of the record; what it overwrites is kept aside."""
         clashes = _merge(record, document)
         if clashes:
             keep = self._settings.keep
             if keep in record:
                 clashes.setdefault(keep, record[keep])
             record[keep] = clashes
-        return record, event
+        return record
 
     def fallback(self, line: bytes) -> tuple[dict[str, Any], Event]:
         """The document of a line that is no JSON object."""

@@ -40,7 +40,6 @@ class Ndjson:
         """See `Replies.reply`."""
         record = read(line)
         if isinstance(record, dict):
-            document, _ = self._records.document(record, line)
-        else:
-            document, _ = self._records.fallback(line)
+            return self._records.encoded(record, line) + b"\n"
+        document, _ = self._records.fallback(line)
         return dump(document) + b"\n"

@@ -1,0 +1,84 @@
+"""What holds of every artefact of `datto-siem rules`, whatever it is for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+
+from datto_siem.converters import Converter
+from datto_siem.plugins.cli import filter as filter_command
+from datto_siem.plugins.cli import parsing
+from datto_siem.plugins.cli.rules import generate
+from datto_siem.plugins.registry import names, plugin
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAMES = [name.replace("_", "-") for name in names("generators")]
+FORMS = [
+    (name, target)
+    for name in NAMES
+    for target in (plugin("generators", name.replace("-", "_")).TARGETS or (None,))
+]
+
+
+@pytest.mark.parametrize(("name", "target"), FORMS)
+def test_it_is_whole_and_the_same_each_time(name: str, target: str | None) -> None:
+    found = generate(name, target)
+    assert found == generate(name, target)
+    stamp = f"tables {Converter('ecs').tables.version}"
+    assert stamp in found["README.md"].decode()
+    for path, content in found.items():
+        place = PurePosixPath(path)
+        assert not place.is_absolute()
+        assert ".." not in place.parts
+        assert re.fullmatch(r"[A-Za-z0-9._/@-]+", path)
+        assert not re.search(rb"@(TARGET|STAMP)@", content), path
+        assert b"/work/" not in content
+        assert b"TODO" not in content
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_files_are_read_by_their_own_parsers(name: str, tmp_path: Path) -> None:
+    for path, content in generate(name).items():
+        suffix = PurePosixPath(path).suffix
+        if suffix in (".yaml", ".yml"):
+            list(yaml.safe_load_all(content))
+        elif suffix == ".toml" or (suffix == ".conf" and name == "telegraf-exec"):
+            tomllib.loads(content.decode())
+        elif suffix == ".sh":
+            place = tmp_path / "script"
+            place.write_bytes(content)
+            subprocess.run(["sh", "-n", place], check=True)  # noqa: S603, S607
+
+
+def commands(text: str) -> list[list[str]]:
+    """Arguments of every `datto-siem filter` in a file."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    ends = r"(?=[`\"'\n|]|>>|$| \|)"
+    return [
+        shlex.split(found.group(1))
+        for found in re.finditer(rf"datto-siem filter ((?:--?[a-z]|[^`\n|])*?){ends}", joined)
+        if "--to" in found.group(1)
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-exec")])
+def test_the_commands_in_it_are_ours(name: str) -> None:
+    parser = parsing.Parser("datto-siem filter")
+    filter_command.add(parser)
+    met = [
+        parser.read(args)
+        for content in generate(name).values()
+        for args in commands(content.decode())
+    ]
+    sends_to_forwarder = "forward.toml" in generate(name)
+    assert met or sends_to_forwarder
