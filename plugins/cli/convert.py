@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datto_siem.converters.convert import CEF
 from datto_siem.converters.privacy import SHORTEST_KEY
 from datto_siem.plugins.cli import interrupts, parsing
 from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
@@ -22,6 +23,11 @@ from datto_siem.plugins.cli.work import Batch, Settings, results
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
+
+    from datto_siem.plugins.cli.output import FileOutput, StandardOutput
+    from datto_siem.plugins.cli.parquet import ParquetOutput
+    from datto_siem.plugins.cli.work import Worker
 
 _TEXT = """\
 Convert Datto syslog records to documents of one schema, one line a record, in order.
@@ -50,6 +56,12 @@ def add(parser: parsing.Parser) -> None:
     parser.add_argument("files", metavar="FILE", nargs="*", help="input; - or none: standard input")
     parser.add_argument(
         "-o", dest="output", metavar="OUT", help="output file, there only when whole; .gz packs it"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("ndjson", "parquet"),
+        default="ndjson",
+        help="parquet: columns as the tables declare them, in one file; default ndjson",
     )
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 if any record was undecodable"
@@ -91,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with (
             interrupts.terminable(),
-            output(args.output, args.files) as out,
+            output(args.output, args.files) as file,
+            _formed(args, file, worker) as out,
             closing(_batches(inputs, args)) as batches,
             closing(results(batches, settings, worker, args.workers)) as done,
         ):
@@ -106,6 +119,19 @@ def run(args: argparse.Namespace) -> int:
     if not args.quiet:
         _summary(tally, inputs, time.monotonic() - begun, settings.key is not None)
     return FINDINGS if args.strict and tally.undecodable else DONE
+
+
+def _formed(
+    args: argparse.Namespace, file: FileOutput | StandardOutput, worker: Worker
+) -> AbstractContextManager[FileOutput | StandardOutput | ParquetOutput]:
+    """What takes finished documents."""
+    if args.format == "ndjson":
+        return nullcontext(file)
+    if args.to == CEF:
+        raise Failure("--format parquet is not for --to cef", "choose a target with documents")
+    from datto_siem.plugins.cli.parquet import ParquetOutput
+
+    return ParquetOutput(file, worker.converter)
 
 
 def _settings(args: argparse.Namespace) -> Settings:

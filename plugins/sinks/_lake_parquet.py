@@ -1,7 +1,6 @@
 """Rows of one class to one Parquet object, within the lake's limits. Needs the extra security-lake.
 
-Owns the Arrow schema that a shape becomes and how the file is laid out: sorted by time, zstd, one
-row group below 256 MB, pages below 1 MB.
+Owns how the file is laid out: sorted by time, zstd, one row group below 256 MB, pages below 1 MB.
 """
 
 from __future__ import annotations
@@ -12,23 +11,16 @@ import orjson
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from datto_siem.plugins.sinks import _lake_shape
-from datto_siem.plugins.sinks._lake_shape import Many, Misfit, fitted
+from datto_siem.plugins.arrow import arrow
+from datto_siem.plugins.shape import Misfit, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datto_siem.plugins.sinks._lake_shape import Shape
+    from datto_siem.plugins.shape import Shape
 
-_TYPES = {
-    _lake_shape.BOOLEAN: pa.bool_(),
-    _lake_shape.INTEGER: pa.int32(),
-    _lake_shape.LONG: pa.int64(),
-    _lake_shape.FLOAT: pa.float64(),
-    _lake_shape.TEXT: pa.string(),
-    _lake_shape.JSON: pa.string(),
-    _lake_shape.MAP: pa.map_(pa.string(), pa.string()),
-}
+__all__ = ["Fitted", "arrow", "parquet"]
+
 _CHUNK = 500  # documents that are Python objects at once; they take ten times their bytes
 _PAGE = 256 * 1024
 _WRITTEN_AT_ONCE = 512 * 1024
@@ -69,19 +61,6 @@ class Fitted:
             self.first = self.first or self.last
             rows.append(row)
         return rows
-
-
-def arrow(shape: Shape) -> pa.Schema:
-    """The Arrow schema of a class; the same for every object of it."""
-    return pa.schema([pa.field(name, _type(inner)) for name, inner in shape.items()])
-
-
-def _type(shape: Any) -> pa.DataType:
-    if isinstance(shape, Many):
-        return pa.list_(_type(shape.each))
-    if isinstance(shape, dict):
-        return pa.struct([pa.field(name, _type(inner)) for name, inner in shape.items()])
-    return _TYPES[shape]
 
 
 def parquet(table: pa.Table, longest: int) -> bytes:

@@ -1,6 +1,6 @@
 """Amazon Security Lake: OCSF as Parquet, one object per class, account, day and window.
 
-Owns options, partitions and object names. What a class's columns are is `_lake_shape`'s, the file
+Owns options, partitions and object names. What a class's columns are is `plugins.shape`'s, the file
 `_lake_parquet`'s, credentials and S3 `_lake_s3`'s; windows, pauses and dead letters are the
 forwarder's.
 """
@@ -15,10 +15,11 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from datto_siem.converters import Converter
+from datto_siem.plugins.lake_sources import SOURCES
 from datto_siem.plugins.options import Size, option
 from datto_siem.plugins.secret import Secret  # noqa: TC001
+from datto_siem.plugins.shape import shapes
 from datto_siem.plugins.sink import TAKEN, Batching, Finding, Item, Level, Reply
-from datto_siem.plugins.sinks._lake_shape import shapes
 from datto_siem.plugins.transport import Http, Tls
 
 if TYPE_CHECKING:
@@ -54,15 +55,7 @@ role = "arn:aws:iam::123456789012:role/AmazonSecurityLake-Provider-{source}-{reg
 external_id = { env = "LAKE_EXTERNAL_ID" }
 """
 
-SOURCES = {
-    "3002": "datto-auth",
-    "4001": "datto-net",
-    "4003": "datto-dns",
-    "4004": "datto-dhcp",
-    "4014": "datto-tunnel",
-    "6002": "datto-app",
-}
-"""Class -> custom source, when the configuration says nothing else."""
+_SOURCES = {str(uid): name for uid, name in SOURCES.items()}
 
 _SOURCE = "^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$"
 _ACCOUNT = "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -102,7 +95,7 @@ class Config:
     )
     sources: dict[str, str] = option(
         "Class (class_uid) -> custom source",
-        SOURCES,
+        _SOURCES,
         propertyNames={"pattern": "^[0-9]{1,7}$"},
         additionalProperties={"type": "string", "pattern": _SOURCE},
     )
@@ -173,7 +166,7 @@ class SecurityLake:
         self._sources = config.by_class
         self._accounts = {code.encode(): name for code, name in config.accounts.items()}
         self._bucket, self._parquet = bucket, parquet
-        unknown = sorted(set(config.sources) - set(SOURCES) - {str(uid) for uid in self._shapes})
+        unknown = sorted(set(config.sources) - set(_SOURCES) - {str(uid) for uid in self._shapes})
         if unknown:
             _LOG.warning("%s: sources: no event has class %s", context.name, ", ".join(unknown))
 

@@ -20,10 +20,10 @@ from lines import generate
 from datto_siem.converters import Converter
 from datto_siem.plugins.options import build
 from datto_siem.plugins.record import Record
+from datto_siem.plugins.shape import MAP, Misfit, fitted, shapes
 from datto_siem.plugins.sink import TAKEN, Context, Item, Level, Next
 from datto_siem.plugins.sinks import security_lake
 from datto_siem.plugins.sinks._lake_s3 import Access, Bucket
-from datto_siem.plugins.sinks._lake_shape import MAP, Misfit, fitted, shapes
 from datto_siem.plugins.transport import Http, Tls
 
 if TYPE_CHECKING:

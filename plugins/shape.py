@@ -1,7 +1,8 @@
-"""The fixed shape of each OCSF class: which fields a document of it can have, and their types.
+"""The fixed shape of a target's documents: which fields they can have, and their types.
 
-Made from the mapping tables' own paths and the pinned OCSF types, never from data: a lake whose
-columns drift with the events that happen to come cannot be queried. Knows no Parquet.
+Made from the mapping tables' own paths and types and the pinned OCSF types, never from data: a
+lake whose columns drift with the events that happen to come cannot be queried. OCSF has a shape
+for each class and one that holds them all. Knows neither Arrow nor Parquet.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from datto_siem.converters.paths import split
+from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.ocsf import OcsfRules
 from datto_siem.converters.plan.reading import reading
 from datto_siem.converters.schemas import ocsf
@@ -52,6 +54,19 @@ class Misfit(Exception):
     """A document does not fit its class's shape; the message says where."""
 
 
+LEFTOVERS = "leftovers"
+"""Column of a flat target's leftovers (CIM's `datto_*`), which have names of the wire."""
+
+_KINDS = {
+    "bool": BOOLEAN,
+    "int": LONG,
+    "float": FLOAT,
+    "list": Many(TEXT),
+    "dict": MAP,
+    "any": JSON,
+}
+_COLUMNS = {"int": LONG, "long": LONG, "real": FLOAT, "bool": BOOLEAN, "dynamic": MAP}
+
 Shape = dict[str, Any]
 """Field -> a type's name, `Many`, or the shape of an object; fields in order of their names."""
 
@@ -77,6 +92,77 @@ def shapes(converter: Converter, version: str) -> dict[int, Shape]:
                 if plan.leftovers is not None:
                     shape[plan.leftovers[0]] = MAP
     return {uid: _sorted(shape) for uid, shape in sorted(found.items())}
+
+
+def shape(converter: Converter) -> Shape:
+    """One shape that every document of a target fits.
+
+    Args:
+        converter: To any target with documents.
+    """
+    if converter.name == "ocsf":
+        whole: Shape = {}
+        for each in shapes(converter, converter.target.version).values():
+            _join(whole, each)
+        return _sorted_shape(whole)
+    found: Shape = {}
+    types, lookups = converter.types, converter.tables.lookups
+    for source in converter.tables.sources.values():
+        for event in source.events.values():
+            for plan in _plans(converter.plan(reading(source, event))):
+                for step in plan.emit:
+                    given = kind(step.expr, types, lookups)
+                    if step.expr[0] == "fmt" and step.expr[1][1] == "seconds":
+                        given = "float"  # milliseconds stand behind the point
+                    if given is not None:
+                        _put(found, step.into, _KINDS.get(given, TEXT))
+                for column, type_ in plan.columns.values():
+                    _put(found, column, _COLUMNS.get(type_, TEXT))
+                if plan.leftovers is not None:
+                    into, style = plan.leftovers
+                    homes = {"object": (into, MAP), "pairs": (into, TEXT)}
+                    _put(found, *homes.get(style, (LEFTOVERS, MAP)))
+    return _sorted_shape(found)
+
+
+def _put(shape: Shape, path: str, kind_: Any) -> None:
+    """Set a path's kind; where two events differ, any JSON may stand."""
+    *parents, (name, _) = split(path)
+    for parent, many in parents:
+        inner = shape.setdefault(parent, Many({}) if many else {})
+        if inner == MAP:
+            return  # open to any name
+        shape = inner.each if many else inner
+    known = shape.setdefault(name, kind_)
+    if known != kind_:
+        shape[name] = MAP if kind_ == MAP and isinstance(known, dict) else JSON
+
+
+def _join(shape: Shape, other: Shape) -> None:
+    """Lay another class's shape over one."""
+    for name, kind_ in other.items():
+        known = shape.get(name)
+        if isinstance(known, Many) and isinstance(kind_, Many) and isinstance(known.each, dict):
+            _join(known.each, kind_.each)
+        elif isinstance(known, dict) and isinstance(kind_, dict):
+            _join(known, kind_)
+        elif known is None:
+            shape[name] = _copied(kind_)
+        elif known != kind_:
+            shape[name] = JSON
+
+
+def _copied(kind_: Any) -> Any:
+    if isinstance(kind_, Many):
+        return Many(_copied(kind_.each))
+    return (
+        {name: _copied(each) for name, each in kind_.items()} if isinstance(kind_, dict) else kind_
+    )
+
+
+def _sorted_shape(shape: Shape) -> Shape:
+    found: Shape = _sorted(shape)
+    return found
 
 
 def _plans(plan: EventPlan | None) -> Iterator[EventPlan]:
