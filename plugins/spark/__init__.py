@@ -7,9 +7,9 @@ spark.documents(lines, "ecs", received).write.text("s3://lake/ecs")
 spark.columns(lines, "ocsf", received).write.parquet("s3://lake/ocsf")
 spark.lake(lines, "s3://lake", received, region="eu-west-1", account="123456789012")
 
-Every executor needs this package (installed, or `--py-files datto_siem.whl`), pyarrow and the other
-dependencies. `submit` in this package is a ready script for `spark-submit`. On one machine
-`datto-siem convert --workers N` is faster: this is for archives that already lie in a lake.
+Every executor needs this package (installed, or as a zip by `--py-files`), pyarrow and the other
+dependencies. `submit` is a ready script for `spark-submit` and says how the zip is made. On one
+machine `datto-siem convert --workers N` is faster: this is for archives that already lie in a lake.
 """
 
 from datto_siem.plugins.spark.frames import columns, documents, lines, numbered

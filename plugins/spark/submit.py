@@ -1,6 +1,7 @@
 """A ready script for `spark-submit`.
 
-spark-submit --py-files datto_siem-0.1.0-py3-none-any.whl submit.py \
+pip install --no-deps --target lib datto-siem && python -m zipfile -c datto_siem.zip lib/datto_siem
+spark-submit --py-files datto_siem.zip submit.py \
     --to ocsf --format parquet --output s3://lake/ocsf s3://archive/2026/*.gz
 """
 
