@@ -210,6 +210,8 @@ class Dialect:
                 if key not in plain or not (value or colon):
                     return None  # only a dialect with colon pairs has empty values: hidden SSIDs
                 if "=" in value:
+                    if key in self.free:
+                        return None  # a stranger's text is never parted
                     other, value, right = self._glued(key, value)
                     if not other or other in found or f" {other}=" in body:
                         return None
@@ -218,7 +220,7 @@ class Dialect:
                     if key in found:
                         return None
                     found[key], found[other] = value, right
-                    last = other
+                    last = ""  # more words would be part of the value that was tested
                     continue
             else:
                 key, equals, value = token.partition(":")
