@@ -123,7 +123,7 @@ def _event(row: Reading, source: Source, casts: _Numbered, plan: int) -> dict[st
         "boundary": {key: _cast(each, casts) for key, each in boundary(source, row).items()},
         "time": list(row.time),
         "constants": dict(row.constants),
-        "inferred": row.inferred,
+        "inferred": source.events[row.event].inferred,
         "plan": plan,
     }
 
