@@ -75,7 +75,7 @@ class Reader:
                 if held is None:
                     continue
                 clash = name in fields and fields[name] != held
-                if clash and self._stands(parts, chosen, key, name):
+                if clash and self._stands(parts, chosen, key, cast, name):
                     continue
                 fields[name] = held
         if self.dialect.lists:
@@ -142,7 +142,9 @@ class Reader:
                 return at
         return found[-1][0]
 
-    def _stands(self, parts: Parts, chosen: Mapping[str, str], key: str, name: str) -> bool:
+    def _stands(
+        self, parts: Parts, chosen: Mapping[str, str], key: str, cast: Cast, name: str
+    ) -> bool:
         """Whether the value that fills a field already stands against this key's.
 
         The first stands, unless this key `wins`; the loser's text goes to the leftovers.
@@ -155,7 +157,7 @@ class Reader:
             row = self.rows.get(other)
             if row is not None and other not in parts.left and name in dict(row[1]).values():
                 holder = other
-        if holder is not None and self.rows[key][2].wins and not self.rows[holder][2].wins:
+        if holder is not None and cast.wins and not self.rows[holder][2].wins:
             parts.left.add(holder)
             return False
         parts.left.add(key)

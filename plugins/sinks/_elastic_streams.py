@@ -10,8 +10,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from datto_siem.plugins.elastic_template import NAME, OWNER, templates
 from datto_siem.plugins.sinks import _elastic_reply
-from datto_siem.plugins.sinks._elastic_template import NAME, OWNER, templates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -348,3 +348,11 @@ def test_trap_26_decoding_itself_hides_no_one() -> None:
     assert event.extension["subscriber"] == "Kim@Example.com"
     event = ap("wifi/probe", f"rt={RT} smac={AP_MAC} cs2:Guest dmac:{STATION.lower()}")
     assert event.fields["station.mac"] == STATION
+
+
+def test_two_keys_of_one_field_in_another_case_are_a_conflict_and_no_crash() -> None:
+    event = decode(
+        "CEF:1|Datto|Secure Edge|1.2.1|coredns|drop|7|client_ip=192.0.2.7 SRC_ADDR=192.0.2.8:53"
+    )
+    assert event.fields["client.ip"] == "192.0.2.8"  # src_addr wins, in any case
+    assert "conflict" in {note.kind for note in event.notes}

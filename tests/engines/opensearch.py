@@ -27,6 +27,9 @@ _PATIENCE = 180.0
 class Node:
     """One node on loopback with a directory of its own."""
 
+    jars = _JARS
+    launcher = _LAUNCHER
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,8 +55,8 @@ class Node:
             self._process = subprocess.Popen(  # noqa: S603
                 [
                     shutil.which("java") or "java",
-                    "-Xms512m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{_JARS}/*",
-                    str(_LAUNCHER), str(self._port), str(_free_port()),
+                    "-Xms512m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*",
+                    str(self.launcher), str(self._port), str(_free_port()),
                     str(self._directory / "node"),
                 ],
                 stdin=subprocess.PIPE, stdout=log, stderr=log,

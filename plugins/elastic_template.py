@@ -6,7 +6,7 @@ sender can grow the mapping. What a vendor key has no home for is one flattened 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.paths import split
 from datto_siem.converters.plan.compile import compile_event
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NAME = "logs-datto.log"
 OWNER = "datto-siem"
 _COMPONENTS = ("datto-ecs@mappings", "datto-vendor@mappings", "datto@settings")
+_DEFAULT = "datto-pipeline@settings"
 _PRIORITY = 210  # above the built-in logs-*-* (100) and those of Fleet packages (200)
 _LONGEST = 1024  # ECS's own ignore_above; a longer value stays in the document
 _OURS = {
@@ -40,8 +41,20 @@ _OPENSEARCH = {  # types it lacks in some or all of its versions
 }
 
 
+class Default(NamedTuple):
+    """The pipeline of every document of a stream.
+
+    Attributes:
+        pipeline: Its name.
+        fields: ECS fields that it adds to those of the tables.
+    """
+
+    pipeline: str
+    fields: tuple[str, ...]
+
+
 def templates(
-    converter: Converter, datasets: Sequence[str], opensearch: bool
+    converter: Converter, datasets: Sequence[str], opensearch: bool, default: Default | None = None
 ) -> dict[str, dict[str, Any]]:
     """Path -> body of what to PUT, in this order.
 
@@ -49,8 +62,10 @@ def templates(
         converter: One to ECS; its tables decide which fields there are.
         datasets: The datasets whose streams the template is for.
         opensearch: Whether it is for OpenSearch, which names some types otherwise.
+        default: The pipeline of every document. The template then has a name and a component of
+            its own, so that `install_template` of the output leaves it alone.
     """
-    standard, vendor = _mappings(converter, opensearch)
+    standard, vendor = mappings(converter, opensearch)
     about = {"managed_by": OWNER, "tables": converter.tables.version}
     settings = {"index": {"mapping": {"ignore_malformed": True}}}
     bodies = (
@@ -62,17 +77,36 @@ def templates(
         f"/_component_template/{name}": {"template": body, "_meta": about}
         for name, body in zip(_COMPONENTS, bodies, strict=True)
     }
-    made[f"/_index_template/{NAME}"] = {
+    composed = list(_COMPONENTS)
+    if default is not None:
+        made[f"/_component_template/{_DEFAULT}"] = {
+            "template": _default(converter, default, opensearch),
+            "_meta": about,
+        }
+        composed.append(_DEFAULT)
+    name, priority = (NAME, _PRIORITY) if default is None else (f"{NAME}-raw", _PRIORITY + 10)
+    made[f"/_index_template/{name}"] = {
         "index_patterns": [f"logs-{dataset}-*" for dataset in datasets],
-        "priority": _PRIORITY,
+        "priority": priority,
         "data_stream": {},
-        "composed_of": list(_COMPONENTS),
+        "composed_of": composed,
         "_meta": about,
     }
     return made
 
 
-def _mappings(converter: Converter, opensearch: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def _default(converter: Converter, default: Default, opensearch: bool) -> dict[str, Any]:
+    fields = ecs(converter.target.version).fields
+    properties: dict[str, Any] = {}
+    for name in default.fields:
+        _put(properties, name.split("."), _field(fields[name].type, opensearch))
+    return {
+        "settings": {"index": {"default_pipeline": default.pipeline}},
+        "mappings": {"properties": properties},
+    }
+
+
+def mappings(converter: Converter, opensearch: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """The properties of ECS's fields, and those of ours."""
     tables, target = converter.tables, converter.target
     fields = ecs(target.version).fields

@@ -1,0 +1,37 @@
+"""Where a document of the generated pipeline differs from the converter's, and why."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Difference(NamedTuple):
+    """Where documents may differ.
+
+    Attributes:
+        paths: Glob over paths of the document.
+        condition: Which records.
+        reason: Why it cannot be otherwise.
+    """
+
+    paths: str
+    condition: str
+    reason: str
+
+
+KNOWN_DIFFERENCES = (
+    Difference(
+        "*",
+        "the record is not UTF-8",
+        "A document reaches a cluster as JSON, which carries Unicode only. What ships the record"
+        " has replaced such bytes by U+FFFD; the converter writes them as \\xNN and warns"
+        " `bad_utf8`.",
+    ),
+)
+
+
+def listed() -> str:
+    """The differences as rows of a Markdown table."""
+    return "".join(
+        f"| `{row.paths}` | {row.condition} | {row.reason} |\n" for row in KNOWN_DIFFERENCES
+    )
