@@ -243,8 +243,9 @@ class Dialect:
         """The one documented key inside a value, and what stands before and after it."""
         for other, fits in self.glue:
             left, equals, right = value.partition(other + "=")
-            if equals and left and other != key and "=" not in right and fits(right):
-                return (other, left, right) if self._may_be(key, left) else ("", value, "")
+            if equals and left and right and other != key and fits(right):
+                one = "=" not in left and "=" not in right
+                return (other, left, right) if one and self._may_be(key, left) else ("", value, "")
         return "", value, ""
 
     def _may_be(self, key: str, value: str) -> bool:

@@ -15,6 +15,7 @@ import orjson
 from datto_siem.converters import Converter, times
 from datto_siem.converters.identity import uid
 from datto_siem.plugins.sink import Item
+from datto_siem.plugins.splunk_sourcetypes import PRODUCTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,21 +24,8 @@ if TYPE_CHECKING:
     from datto_siem.plugins.sink import Context
 
 Form = Literal["cim", "ocsf", "ecs", "raw"]
-PRODUCTS = ("access_point", "secure_edge", "switch")
 ALL = (*PRODUCTS, "")
 EVENT_ID = "datto_event_id"
-SOURCETYPES: dict[str, dict[str, str]] = {
-    "cim": {"": "datto:cim"},
-    "ecs": {"": "datto:ecs"},
-    "ocsf": {"": "ocsf:datto:networking"},  # Splunk's OCSF add-on takes what begins with "ocsf:"
-    "raw": {
-        "access_point": "datto:accesspoint:cef",
-        "secure_edge": "datto:secureedge:cef",
-        "switch": "datto:switch",
-        "": "datto:cef",
-    },
-}
-"""Form -> product -> sourcetype; "" for any other."""
 
 _FRAMING = b"\r\n\0"
 _TIME = b'"_time":'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cases import RECEIVED
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -51,10 +53,11 @@ def test_the_whole_corpus() -> None:
     assert sum(ways) > len(ways) / 2
 
 
-@settings(max_examples=1500)
+@settings(max_examples=int(os.environ.get("DATTO_QUICK", "1500")))
 @given(st.sampled_from(HEADS), st.lists(word, max_size=7))
 @example(HEADS[2], [f"domain=a.coexternal_id={UUID}"])
 @example(HEADS[1], ["cs2=Guestdmac=02:00:5E:10:00:09"])
+@example(HEADS[3], ["peer_id=a=bsubscriber="])
 @example(HEADS[3], [f"policy_id=136external_id={UUID}", "peer", "client_ip=192.0.2.1"])
 def test_any_words(head: str, words: list[str]) -> None:
     taken((head + " ".join(words)).encode())

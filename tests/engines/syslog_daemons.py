@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from engine import ENGINES, needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 DAEMONS = ENGINES / "syslog-daemons"
 _PATIENCE = 60.0
@@ -89,11 +90,91 @@ def syslog_ng(action: str) -> Iterator[Daemon]:
     """
     with _folder() as folder:
         (folder / "conf").write_text(SYSLOG_NG.format(folder=folder, action=action))
-        arguments = [
-            *("-F", "-e", "--no-caps", "-f", folder / "conf", "-R", folder / "persist"),
-            *("-c", folder / "control", "--pidfile", folder / "pid"),
-        ]
+        arguments = ["-F", "-e", "--no-caps", *_places(folder)]
         yield from _run(DAEMONS / "syslog-ng", arguments, folder)
+
+
+@contextlib.contextmanager
+def rsyslog_file(
+    path: Path, head: str = "", state: str = "", bare: bool = False
+) -> Iterator[Daemon]:
+    """Run rsyslog with a configuration as it stands in a file.
+
+    Args:
+        path: The file.
+        head: What the main configuration says before it includes the file.
+        state: More of `global(...)`.
+        bare: The file says all of `global(...)` itself.
+    """
+    with _folder() as folder:
+        text = (
+            f'include(file="{path}")\n'
+            if bare
+            else f'global(workDirectory="{folder}"{state})\n{head}include(file="{path}")\n'
+        )
+        (folder / "conf").write_text(text)
+        arguments = ["-n", "-i", "NONE", "-f", folder / "conf"]
+        yield from _run(DAEMONS / "rsyslogd", arguments, folder)
+
+
+@contextlib.contextmanager
+def syslog_ng_file(path: Path, python: tuple[Path, ...] = (), head: str = "") -> Iterator[Daemon]:
+    """Run syslog-ng with a configuration as it stands in a file.
+
+    Args:
+        path: The file.
+        python: Where its Python finds modules; without it syslog-ng has no Python.
+        head: What the main configuration says before it includes the file.
+    """
+    with _folder() as folder:
+        program, arguments, more = _included(folder, path, python, head)
+        yield from _run(program, ["-F", "-e", "--no-caps", *arguments], folder, more)
+
+
+def syslog_ng_checked(path: Path, python: tuple[Path, ...] = (), head: str = "") -> None:
+    """Let syslog-ng check a configuration file; see `syslog_ng_file`.
+
+    Raises:
+        AssertionError: It has a fault; says which.
+    """
+    with _folder() as folder:
+        program, arguments, more = _included(folder, path, python, head)
+        checked(program, ["--syntax-only", *arguments], more)
+
+
+def _included(
+    folder: Path, path: Path, python: tuple[Path, ...], head: str
+) -> tuple[Path, list[str | Path], Mapping[str, str]]:
+    text = f'@version: 3.38\noptions {{ stats-freq(0); }};\n{head}@include "{path}"\n'
+    (folder / "conf").write_text(text)
+    program = DAEMONS / ("syslog-ng-python" if python else "syslog-ng")
+    more = {"PYTHONPATH": os.pathsep.join(map(str, python))} if python else {}
+    return program, _places(folder), more
+
+
+def checked(
+    program: Path, arguments: list[str | Path], more: Mapping[str, str] | None = None
+) -> None:
+    """Let a daemon check a configuration.
+
+    Raises:
+        AssertionError: It has a fault; says which.
+    """
+    needed(program.exists(), program.name)
+    run = subprocess.run(  # noqa: S603
+        [program, *arguments], capture_output=True, check=False, timeout=_PATIENCE,
+        env={**os.environ, **(more or {})},
+    )  # fmt: skip
+    said = (run.stdout + run.stderr).decode(errors="replace")
+    assert run.returncode == 0, said
+    assert "rror" not in said.replace("errors: 0", ""), said
+
+
+def _places(folder: Path) -> list[str | Path]:
+    return [
+        *("-f", folder / "conf", "-R", folder / "persist"),
+        *("-c", folder / "control", "--pidfile", folder / "pid"),
+    ]
 
 
 def logger(*arguments: str) -> None:
@@ -111,11 +192,20 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _run(program: Path, arguments: list[str | Path], folder: Path) -> Iterator[Daemon]:
+def _run(
+    program: Path,
+    arguments: list[str | Path],
+    folder: Path,
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Daemon]:
     needed(program.exists(), program.name)
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(  # noqa: S603
-            [program, *arguments], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env={**os.environ, **(more or {})},
         )
     try:
         yield Daemon(process, folder)
