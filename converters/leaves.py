@@ -175,6 +175,8 @@ def _is_spotless(expr: Expr, lookups: Lookups) -> bool:
     held: list[Any] = [expr[1]] if expr[0] == "const" else []
     if expr[0] == "template":
         held = [part for part in _flat(expr[1]) if isinstance(part, str)]
+    if expr[0] == "join":
+        held = [expr[2]]
     if expr[0] == "table" and expr[2] in lookups:
         table = lookups[expr[2]]
         held = [row.get(expr[3]) for row in (*table.rows.values(), table.default)]

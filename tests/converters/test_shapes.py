@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +13,9 @@ from datto_siem.converters.output import dump
 from datto_siem.converters.pieces import Leaf, Objects, literal, merged, source, variable
 from datto_siem.converters.spelling import in_order, is_clean, spelling
 from datto_siem.converters.staging import decided, gathered, living, parted, statements
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECEIVED = 1_795_514_400_000
 PROBE = (
@@ -236,3 +241,14 @@ def test_runs_of_pieces_become_one() -> None:
     assert kept == [literal("a"), variable("v3"), variable("g0")]
     assert lines == ["v3 = f'{v1}' 'b' f'{v2}'"]
     assert merged([literal("a"), literal("b")]) == [literal("ab")]
+
+
+def test_a_separator_that_json_escapes_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "targets").mkdir()
+    rows = 'rows:\n  datto_joined: {join: $policy.groups, with: "\\\\"}\n'
+    (tmp_path / "targets" / "cim.yaml").write_text(rows)
+    converter = Converter("cim", overlay=tmp_path)
+    line = b"CEF:1|Datto|Secure Edge|1.2.1|coredns|drop|7|groups.0=ads groups.1=malware domain=a.co"
+    for at in range(50):
+        made = json.loads(converter.encode(line, RECEIVED, None, None, at))
+        assert made["datto_joined"] == "ads\\malware"
