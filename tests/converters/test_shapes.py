@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from ordinary_lines import ordinary
 
 from datto_siem.converters import Converter, shapes
 from datto_siem.converters.output import dump
@@ -248,7 +250,9 @@ def test_a_separator_that_json_escapes_is_escaped(tmp_path: Path) -> None:
     rows = 'rows:\n  datto_joined: {join: $policy.groups, with: "\\\\"}\n'
     (tmp_path / "targets" / "cim.yaml").write_text(rows)
     converter = Converter("cim", overlay=tmp_path)
-    line = b"CEF:1|Datto|Secure Edge|1.2.1|coredns|drop|7|groups.0=ads groups.1=malware domain=a.co"
+    line = next(raw for raw in ordinary(3000) if b"|coredns|drop|" in raw and b"groups.1" in raw)
+    groups = re.findall(rb"groups[.][0-9]+=([a-z_-]+)", line)
     for at in range(50):
         made = json.loads(converter.encode(line, RECEIVED, None, None, at))
-        assert made["datto_joined"] == "ads\\malware"
+        assert made["datto_joined"] == b"\\".join(groups).decode()
+    assert converter.shapes.write(line, RECEIVED) is not None, "the compiled way was taken"
