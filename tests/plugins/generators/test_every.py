@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import subprocess
 import sys
+import tarfile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -16,6 +19,9 @@ from datto_siem.plugins.cli import filter as filter_command
 from datto_siem.plugins.cli import parsing
 from datto_siem.plugins.cli.rules import generate
 from datto_siem.plugins.registry import names, plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -82,3 +88,33 @@ def test_the_commands_in_it_are_ours(name: str) -> None:
     ]
     sends_to_forwarder = "forward.toml" in generate(name)
     assert met or sends_to_forwarder
+
+
+def whole(files: Mapping[str, bytes]) -> bytes:
+    """All that is in an artefact, archives unpacked."""
+    parts = []
+    for path, content in files.items():
+        parts.append(content)
+        if path.endswith(".spl"):
+            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+                members = [archive.extractfile(member) for member in archive if member.isfile()]
+                parts += [member.read() for member in members if member is not None]
+    return b"\n".join(parts)
+
+
+# SC4S only routes by vendor and product: what an event holds is the add-on's to read
+READING = [name for name in NAMES if not name.endswith("-exec") and name != "sc4s"]
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_new_event_of_an_overlay_appears_in_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "access_point.yaml").write_text(
+        "fields:\n  dattoRoamTo: {as: mac, is: ap.previous_mac, colon: true, doc: Where}\n"
+        "events:\n  wifi/zzroam: {activity: wifi.reassoc, keys: [rt, smac, dattoRoamTo]}\n"
+    )
+    before, after = whole(generate(name)), whole(generate(name, overlay=tmp_path))
+    assert b"dattoRoamTo" not in before
+    assert b"dattoRoamTo" in after
+    if name not in ("rsyslog", "syslog-ng"):  # these know keys, whatever the event
+        assert b"zzroam" in after
