@@ -397,7 +397,7 @@ end
 
 -- Whether the value that fills a field stands against this key's: the first does, unless this key
 -- `wins`. The loser's text is left over.
-local function stands(event, entry, key, field)
+local function stands(event, entry, key, cast, field)
   event.note("conflict", key)
   local holder
   for _, other in ipairs(event.order) do
@@ -409,7 +409,7 @@ local function stands(event, entry, key, field)
       end
     end
   end
-  if holder and entry.rows[key] and entry.rows[key].cast.wins and not entry.rows[holder].cast.wins then
+  if holder and cast.wins and not entry.rows[holder].cast.wins then
     event.left[holder] = true
     return false
   end
@@ -451,7 +451,7 @@ local function read_value(event, entry, key, text, row, cut, times)
     if part[1] ~= "" then held = value[part[1]] end
     if held ~= nil then
       local clash = fields[field] ~= nil and fields[field] ~= held
-      if not (clash and stands(event, entry, key, field)) then fields[field] = held end
+      if not (clash and stands(event, entry, key, row.cast, field)) then fields[field] = held end
     end
   end
 end
