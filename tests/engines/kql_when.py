@@ -41,6 +41,13 @@ def _odd(event: Event) -> bool:
     return undocumented or "\t" in event.text[event.begins :]
 
 
+def _respelt(event: Event) -> bool:
+    """Whether a key in other letters disagrees with one that fills the same field."""
+    keys = {cast.key for cast in event.reading.casts}
+    other = any(key not in keys and key.lower() in keys for key, _ in event.pairs)
+    return other and _noted(event, "conflict")
+
+
 WHEN: Mapping[str, Callable[[Event, Mapping[str, Any]], bool]] = {
     "always": lambda event, row: True,
     "the decoder noted something": lambda event, row: bool(event.notes),
@@ -51,6 +58,9 @@ WHEN: Mapping[str, Callable[[Event, Mapping[str, Any]], bool]] = {
     ),
     "the record is not CEF": lambda event, row: event.header is None,
     "a key came twice": lambda event, row: _noted(event, "duplicate_key"),
+    "two keys of one field disagree, one of them in other letters": lambda event, row: _respelt(
+        event
+    ),
     "the record was cut": lambda event, row: _noted(event, "truncated"),
     f"a group's number is none of 0 to {SLOTS - 1}": lambda event, row: any(
         key.startswith("groups.") and key[7:] not in _NUMBERS for key, _ in event.pairs
