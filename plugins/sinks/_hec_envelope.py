@@ -8,7 +8,7 @@ hold, as quotes inside JSON strings are escaped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import orjson
 
@@ -73,13 +73,14 @@ class Envelopes:
     def __init__(self, form: Form, metadata: Metadata, context: Context) -> None:
         """Compile the mapping; see the class for the arguments."""
         target = "cim" if form == "raw" else form
-        self._encode = Converter(target, overlay=context.overlay, switches=context.switches).encode
+        converter = Converter(target, overlay=context.overlay, switches=context.switches)
+        self._encode = converter.encode
         self._find = _FINDERS[form]
         self._metadata = metadata
         heads = {name: (self._head(name, self._index(name)), self._index(name)) for name in ALL}
         told_apart = len(set(heads.values())) > 1
         self._other = heads[""]
-        self._products = [(mark, name, heads[name]) for mark, name in _marks(target)]
+        self._products = [(mark, name, heads[name]) for mark, name in _marks(converter)]
         if not told_apart:
             self._products = []
         self._tail = b"".join(
@@ -144,21 +145,22 @@ def _host(text: str) -> bytes:
     return b',"host":' + orjson.dumps(text) if text else b""
 
 
-_FORMS = {
-    "cim": b'"vendor_product":"Datto %s"',
-    "ocsf": b'"type":"%s"',
-}
-_NAMES = {
-    "cim": ("Access Point", "Secure Edge", "Switch"),
-    "ocsf": ("Access Point", "SASE Gateway", "Switch"),
-}
-"""Names of `PRODUCTS` in the documents of a target; ECS has none that every event carries."""
+_SHOWN = {"cim": ("vendor_product",), "ocsf": ("device", "type")}
+"""Where documents of a target say the product; ECS has no such field that every event carries."""
 
 
-def _marks(target: str) -> Iterator[tuple[bytes, str]]:
-    """What only a product's documents hold -> the product."""
-    for product, name in zip(PRODUCTS, _NAMES.get(target, ()), strict=target in _NAMES):
-        yield _FORMS[target] % name.encode(), product
+def _marks(converter: Converter) -> Iterator[tuple[bytes, str]]:
+    """What only a product's documents hold -> the product: read off a record of each."""
+    path = _SHOWN.get(converter.name, ())
+    for product in PRODUCTS if path else ():
+        source = converter.tables.sources[product]
+        name = source.products[0].replace("*", "")
+        value: Any = converter(
+            converter.decoder.decode(f"CEF:0|{source.vendor}|{name}|1|none|none|0|", 0)
+        )
+        for part in path:
+            value = value[part]
+        yield b'"%s":%s' % (path[-1].encode(), orjson.dumps(value)), product
 
 
 def _cim(body: bytes, record: Record) -> Found:
