@@ -63,20 +63,17 @@ def ipver(address: str) -> str:
     return "ipv6" if ":" in address else "ipv4"
 
 
-_PRIVATE = tuple(
-    ipaddress.ip_network(block)
-    for block in (
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "169.254.0.0/16",
-        "::1/128",
-        "fe80::/10",
-        "fc00::/7",
-    )
+PRIVATE_4 = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
 )
+PRIVATE_6 = ("::1/128", "fe80::/10", "fc00::/7")
+"""Networks whose addresses are `private`; generators write them out."""
+_PRIVATE = tuple(map(ipaddress.ip_network, (*PRIVATE_4, *PRIVATE_6)))
 
 
 def scope(address: str) -> str | None:

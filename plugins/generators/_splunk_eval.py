@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from datto_siem.converters.operators import PRIVATE_4
 from datto_siem.plugins.generators import _spl
 from datto_siem.plugins.generators._splunk_types import IP4, MAC
 
@@ -24,14 +25,6 @@ _IS_NAME = rf"^(?!{IP4}\z)(?=.{{1,253}}\z){_LABEL}(?:[.]{_LABEL})+\z"
 _IS_MAC = rf"^{MAC}\z"
 ADDRESS = rf"^(?:{IP4}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)\z"
 """An address: IPv6 only by its characters, which is enough where Splunk or a cast read it."""
-_NETWORKS = (
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-)
 _MOST_INLINE = 20
 
 
@@ -251,7 +244,7 @@ def constant(value: Any) -> str:
 
 
 def _scope(value: str) -> str:
-    four = either([f'cidrmatch("{block}",{value})' for block in _NETWORKS])
+    four = either([f'cidrmatch("{block}",{value})' for block in PRIVATE_4])
     six = f'match({value},"^(?i:(?:0*:)+0*1$|fe[89ab][0-9a-f]:|f[cd][0-9a-f]{{2}}:)")'
     return when(either([six, four]), '"private"', '"public"')
 

@@ -7,8 +7,10 @@ are, and what a constant may be is made so by `get!([..], [0])`.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from datto_siem.converters.operators import PRIVATE_4, PRIVATE_6
 from datto_siem.plugins.generators._vrl import indented, literal, path, text
 
 if TYPE_CHECKING:
@@ -21,11 +23,8 @@ _MAC = (
     "^(?:[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5}"
     r"|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}|[0-9A-Fa-f]{12})$"
 )
-_PRIVATE_4 = (
-    '["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", '
-    '"169.254.0.0/16"]'
-)
-_PRIVATE_6 = '["::1/128", "fe80::/10", "fc00::/7"]'
+_PRIVATE_4 = json.dumps(PRIVATE_4)
+_PRIVATE_6 = json.dumps(PRIVATE_6)
 _SCOPED = """{
   @INTO = "public"
   if ip_cidr_contains!(@BLOCKS, string!(@OF)) { @INTO = "private" }
