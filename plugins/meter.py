@@ -33,7 +33,9 @@ METRICS: dict[str, Metric] = {
     "connections": Metric(GAUGE, ("listener",), "Open stream connections"),
     "durable_records": Metric(COUNTER, (), "Records made durable in the log"),
     "lost_records": Metric(
-        COUNTER, ("reason",), "Records lost: full log, age, damaged log; each is also logged"
+        COUNTER,
+        ("reason",),
+        "Records lost: full log, log away, age, damaged log; each is also logged",
     ),
     "log_commits": Metric(COUNTER, (), "Group commits of the log"),
     "log_bytes": Metric(GAUGE, (), "Bytes the log takes on disk"),

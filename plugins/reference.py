@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins import options
+from datto_siem.plugins.forwarder import kafka_options, sections
 from datto_siem.plugins.generator import Context
 from datto_siem.plugins.meter import METRICS
 from datto_siem.plugins.registry import names, plugin
@@ -33,6 +34,11 @@ def markdown() -> str:
 
 def _lines() -> Iterator[str]:
     yield _INTRO
+    yield "## The log (`[log]`)\n"
+    yield kafka_options.USAGE
+    yield f"```toml\n{kafka_options.EXAMPLE.strip()}\n```\n"
+    yield from _options(sections.Log)
+    yield ""
     yield "## Outputs (`[[output]]`)\n"
     for name in names("sinks"):
         yield from _plugin("sinks", name)
@@ -90,8 +96,12 @@ def _plugin(kind: str, name: str) -> Iterator[str]:
     yield f"### `{name}`\n"
     yield module.USAGE
     yield f"```toml\n{module.EXAMPLE.strip()}\n```\n"
+    yield from _options(module.Config)
+    yield ""
+
+
+def _options(table: type) -> Iterator[str]:
     yield "| option | type | default | what it does |\n| --- | --- | --- | --- |"
-    for option, kind_, default, doc in options.documented(module.Config):
+    for option, kind_, default, doc in options.documented(table):
         shown = f"`{default}`" if default not in ("", "required") else default
         yield f"| `{option}` | {kind_} | {shown} | {doc.replace('|', chr(92) + '|')} |"
-    yield ""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
 PATIENCE = 60.0
@@ -30,15 +30,15 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return int(trial.getsockname()[1])
 
 
-def until(what: Callable[[], Any], why: str) -> Any:
+def until(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
     """Wait for something to become true."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         found = what()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(f"in {PATIENCE:g} s: not {why}")
+    raise AssertionError(f"in {patience:g} s: not {why}")
 
 
 class Forwarder:
@@ -50,6 +50,8 @@ class Forwarder:
         env: Added to its environment.
         stdin: What stands on its standard input.
         grace: Its --grace.
+        log: More of its [log].
+        args: More of its arguments.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class Forwarder:
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         grace: float = 30.0,
+        log: str = "",
+        args: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.udp = free_port(socket.SOCK_DGRAM)
         self.admin = free_port()
         self.config = folder / "forward.toml"
-        head = f'[log]\npath = "{folder}/log"\n[admin]\naddress = "127.0.0.1:{self.admin}"\n'
+        head = f'[log]\npath = "{folder}/log"\n{log}[admin]\naddress = "127.0.0.1:{self.admin}"\n'
         self.config.write_text(
             head + parts.replace("{udp}", str(self.udp)).replace("{dir}", str(folder))
         )
@@ -72,7 +76,7 @@ class Forwarder:
         self._stderr = (folder / "stderr").open("ab")
         self._env = {**os.environ, **(env or {})}
         self._stdin = stdin
-        self._grace = grace
+        self._grace, self._args = grace, args
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -83,7 +87,8 @@ class Forwarder:
             given = os.open(path, os.O_RDONLY)
         try:
             return subprocess.Popen(  # noqa: S603
-                [*COMMAND, "--config", str(self.config), "--grace", str(self._grace)],
+                [*COMMAND, "--config", str(self.config), "--grace", str(self._grace),
+                 *self._args],
                 stdin=given, stdout=subprocess.DEVNULL, stderr=self._stderr, env=self._env,
             )  # fmt: skip
         finally:

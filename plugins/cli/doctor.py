@@ -12,7 +12,7 @@ from datto_siem.plugins.cli import parsing, status_view
 from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure
 from datto_siem.plugins.cli.forward import chosen, read
 from datto_siem.plugins.cli.shown import escaped, paint
-from datto_siem.plugins.forwarder import journal, listener_check, opening
+from datto_siem.plugins.forwarder import journal, kafka_check, listener_check, opening
 from datto_siem.plugins.record import Record
 from datto_siem.plugins.secret import SecretMissing
 from datto_siem.plugins.sink import Finding, Level
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 _TEXT = """\
 Look whether every output of a configuration is ready: reach, TLS, credentials, index, stream,
-table or role; whether every listener can listen; and say what to do about what is not. Changes
-nothing, unless --send-test delivers one record that says that it is a test."""
+table or role; whether every listener can listen, and a log in Kafka be used; and say what to do
+about what is not. Changes nothing, unless --send-test delivers one record that says that it is a
+test."""
 _CODES = "exit codes: 0 all is well; 1 faults; 2 misuse or bad configuration"
 _STYLES = {Level.GOOD: "value", Level.WARNING: "note", Level.FAULT: "bad"}
 
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
             (each.name, each.common.type, listener_check.check(each, running))
             for each in found.listeners
         ]
+        if found.log.kafka is not None:
+            parts.insert(0, ("log", "kafka", kafka_check.findings(found.log.kafka)))
     for name, kind, findings in parts:
         print(painter("heading", f"{name} ({kind})"))
         for finding in findings:

@@ -14,13 +14,14 @@ from datto_siem.plugins.cli.shown import escaped
 from datto_siem.plugins.forwarder import configuration, journal, opening, readiness
 from datto_siem.plugins.forwarder.configuration import ConfigurationFaults
 from datto_siem.plugins.forwarder.dead_letters import RetryRunning
-from datto_siem.plugins.forwarder.log import LogRefused
+from datto_siem.plugins.forwarder.log import LogAway, LogRefused
 from datto_siem.plugins.forwarder.redelivery import retry
 
 if TYPE_CHECKING:
     import argparse
 
     from datto_siem.plugins.forwarder.configuration import Configuration, Output
+    from datto_siem.plugins.forwarder.opening import Role
 
 _TEXT = """\
 Receive syslog, keep it in a durable log, and post it to every SIEM that is configured. Runs in the
@@ -39,6 +40,7 @@ def add(parser: parsing.Parser) -> None:
         parser,
         _TEXT,
         "datto-siem forward --config forward.toml",
+        "datto-siem forward --config forward.toml --role worker",
         "datto-siem forward check --config forward.toml",
         "datto-siem forward status --config forward.toml",
         "datto-siem forward replay --config forward.toml --output splunk"
@@ -49,11 +51,13 @@ def add(parser: parsing.Parser) -> None:
     parser.add_argument("--schema", action="store_true", help="print the configuration's schema")
     _add_config(parser)
     parser.add_argument("--grace", metavar="SECONDS", type=float, default=30.0, help="default 30")
+    _add_role(parser)
     parser.set_defaults(act=_run)
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     check = actions.add_parser("check", help="check the configuration")
     parsing.describe(check, "Check a configuration.", "datto-siem forward check --config f.toml")
     _add_config(check)
+    _add_role(check)
     check.set_defaults(act=_check)
     status_view.add(actions.add_parser("status", help="show what a running forwarder does"))
     _add_replay(actions.add_parser("replay", help="send records again from a time on"))
@@ -69,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
         code: int = args.act(args)
     except LogRefused as error:
         raise Failure(str(error), "then start it again") from error
+    except LogAway as error:
+        raise Failure(str(error), "then run it again") from error
     return code
 
 
@@ -98,6 +104,15 @@ def chosen(found: Configuration, name: str | None) -> tuple[Output, ...]:
 
 def _add_config(parser: parsing.Parser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="the configuration (TOML)")
+
+
+def _add_role(parser: parsing.Parser) -> None:
+    parser.add_argument(
+        "--role",
+        choices=("both", "receiver", "worker"),
+        default="both",
+        help="with a Kafka log: only receive, or only deliver; default both",
+    )
 
 
 def _add_replay(parser: parsing.Parser) -> None:
@@ -138,26 +153,26 @@ def _run(args: argparse.Namespace) -> int:
     from datto_siem.plugins.forwarder.supervisor import Supervisor
 
     found = read(args)
-    _checked(found)
+    _checked(found, args.role)
     journal.begin(found.secrets(), "forward")
     try:
-        return Supervisor(found, args.grace).run()
+        return Supervisor(found, args.grace, args.role).run()
     except OSError as error:
         raise os_failure("cannot start", error) from error
 
 
 def _check(args: argparse.Namespace) -> int:
     found = read(args)
-    _checked(found)
+    _checked(found, args.role)
     outputs = ", ".join(output.name for output in found.outputs)
     listeners = ", ".join(listen.name for listen in found.listeners)
     print(f"datto-siem: good: listeners {listeners}; outputs {outputs}", file=sys.stderr)
     return DONE
 
 
-def _checked(found: Configuration) -> None:
+def _checked(found: Configuration, role: Role) -> None:
     """What only this machine shows: secrets, directories, extras, tables."""
-    faults = readiness.faults(found)
+    faults = readiness.faults(found, role)
     if faults:
         raise Failure("the forwarder cannot run here", "mend and start again\n" + "\n".join(faults))
 

@@ -96,8 +96,9 @@ def view(found: dict[str, Any], before: dict[str, Any] | None, painter: Paint) -
         if error:
             lines.append("  " + painter("bad" if counts.get("halted") else "note", escaped(error)))
     totals = found["totals"]
-    size, kept = totals.get("log_bytes", 0), _number(totals, "log_records")
-    lines += ["", f"log: {size / 1e6:.1f} MB, {kept} records kept"]
+    if "log_bytes" in totals:  # a log in Kafka has its size at the brokers
+        kept = _number(totals, "log_records")
+        lines += ["", f"log: {totals['log_bytes'] / 1e6:.1f} MB, {kept} records kept"]
     lost = {key: value for key, value in totals.items() if key.startswith("lost_records") and value}
     lines += [painter("bad", f"lost: {escaped(key)} {value:.0f}") for key, value in lost.items()]
     for process in found["processes"]:

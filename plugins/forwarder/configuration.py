@@ -24,6 +24,7 @@ from datto_siem.plugins.forwarder.sections import (
     OutputCommon,
     Privacy,
     Tables,
+    log_faults,
     loopback,
 )
 from datto_siem.plugins.registry import names, plugin
@@ -113,7 +114,7 @@ class Configuration:
         """Every secret that is configured."""
         configs = [each.config for each in self.outputs]
         configs += [each.config for each in self.listeners]
-        return list(_secrets([*configs, self.privacy]))
+        return list(_secrets([*configs, self.privacy, self.log]))
 
 
 def read(path: Path) -> Configuration:
@@ -200,6 +201,7 @@ class _Reading:
             ),
             outputs=tuple(Output(common, config) for common, config in outputs),
         )
+        self._raise()
         self._belongs_together(found)
         self._raise()
         return found
@@ -253,6 +255,9 @@ class _Reading:
         overlay = found.overlay
         if overlay is not None and not overlay.is_dir():
             self._fault(("tables", "overlay"), f"{overlay} is no directory")
+        for name, said in log_faults(found.log, self._given["log"]):
+            self._fault(("log", name), said)
+        self._files(("log", "kafka"), found.log.kafka)
         for at, output in enumerate(found.outputs):
             self._files(("output", at), output.config)
         for at, listen in enumerate(found.listeners):

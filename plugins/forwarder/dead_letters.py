@@ -3,7 +3,7 @@
 Owns the files of one output, `<log>/dead-letters/<output>/00000001.ndjson` and up: one JSON object
 a line, synced before the record counts as settled, mode 0600. Nothing is ever dropped from them:
 at the cap `write` fails, the output halts, and says how to make room. Sending them again is
-`redelivery`'s.
+`redelivery`'s, what a line looks like `letters`'.
 
 Two locks (both `flock`): `write.lock` around each change of files, `retry.lock` for a whole
 redelivery. A redelivery first begins a new file, so that the files it works on are appended to no
@@ -12,18 +12,15 @@ more; each of those is replaced or removed as a whole.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import os
 import re
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from datto_siem.converters.identity import uid
-from datto_siem.plugins.record import Record
+from datto_siem.plugins.forwarder.letters import Letter, letter_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _FILE = re.compile(r"[0-9]{8}\.ndjson")
-_LONGEST_REASON = 2000
-_LONGEST_BODY = 64 * 1024
 _PART = 1 << 16
 
 
@@ -42,24 +37,6 @@ class DeadLettersFull(OSError):
 
 class RetryRunning(Exception):
     """Another process sends this output's dead letters again."""
-
-
-class Letter(NamedTuple):
-    """One dead letter.
-
-    Attributes:
-        record: The record as received.
-        reason: Why it was refused; may hold text from the wire.
-        body: What was sent for it, when there was something.
-        key: The item's key: index or stream.
-        tries: How often a redelivery was refused again.
-    """
-
-    record: Record
-    reason: str
-    body: bytes | None = None
-    key: str = ""
-    tries: int = 0
 
 
 class DeadLetters:
@@ -168,7 +145,7 @@ class DeadLetters:
     def read(self, path: Path) -> Iterator[tuple[bytes, Letter | None]]:
         """The lines of a file with their letters; None for a line that is no letter."""
         for line, document in _lines(path):
-            yield line, None if document is None else _letter(document)
+            yield line, None if document is None else letter_of(document)
 
     def replace(self, path: Path, lines: Iterable[bytes]) -> None:
         """Put what is left of a sealed file in its place, at once; remove it when nothing is."""
@@ -188,24 +165,7 @@ class DeadLetters:
         return self._line(letter._replace(reason=reason, tries=letter.tries + 1))
 
     def _line(self, letter: Letter) -> bytes:
-        record = letter.record
-        at = datetime.fromtimestamp(self._now(), timezone.utc)
-        document: dict[str, Any] = {
-            "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "output": self.output,
-            "reason": letter.reason[:_LONGEST_REASON],
-            "tries": letter.tries,
-            "offset": record.offset,
-            "uid": uid(record.raw, record.peer or None, record.received, record.offset),
-            "received": record.received,
-            "peer": record.peer,
-            **_bytes("raw", record.raw),
-        }
-        if letter.key:
-            document["key"] = letter.key
-        if letter.body is not None and len(letter.body) <= _LONGEST_BODY:
-            document |= _bytes("body", letter.body)
-        return orjson.dumps(_encodable(document), option=orjson.OPT_APPEND_NEWLINE)
+        return written(letter, self.output, self._now())
 
     def _next(self, last: Path | None) -> Path:
         number = 1 if last is None else int(last.stem) + 1
@@ -287,51 +247,3 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
             except orjson.JSONDecodeError:
                 document = None
             yield line, document if isinstance(document, dict) else None
-
-
-def _letter(document: dict[str, Any]) -> Letter | None:
-    """A letter from its line; None when somebody changed it beyond use."""
-    try:
-        raw = _content(document, "raw")
-        if raw is None:
-            return None
-        record = Record(
-            raw=raw,
-            received=int(document["received"]),
-            peer=str(document["peer"]),
-            offset=int(document["offset"]),
-        )
-        return Letter(
-            record,
-            str(document["reason"]),
-            _content(document, "body"),
-            str(document.get("key", "")),
-            int(document.get("tries", 0)),
-        )
-    except (KeyError, ValueError, TypeError, AttributeError):
-        return None
-
-
-def _bytes(name: str, content: bytes) -> dict[str, str]:
-    try:
-        return {name: content.decode()}
-    except UnicodeDecodeError:
-        return {f"{name}_base64": base64.b64encode(content).decode()}
-
-
-def _content(document: dict[str, Any], name: str) -> bytes | None:
-    if name in document:
-        found: bytes = document[name].encode()
-        return found
-    coded = document.get(f"{name}_base64")
-    return None if coded is None else base64.b64decode(coded, validate=True)
-
-
-def _encodable(document: dict[str, Any]) -> dict[str, Any]:
-    """Texts that came from outside may hold lone surrogates, which JSON cannot."""
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode()
-        if isinstance(value, str)
-        else value
-        for name, value in document.items()
-    }

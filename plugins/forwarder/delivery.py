@@ -11,15 +11,15 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.forwarder.dead_letters import Letter
+from datto_siem.plugins.forwarder.letters import Letter
 from datto_siem.plugins.sink import Next, Reply, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from datto_siem.plugins.forwarder.batches import Batch
-    from datto_siem.plugins.forwarder.dead_letters import DeadLetters
     from datto_siem.plugins.forwarder.gate import Gate
+    from datto_siem.plugins.forwarder.letters import Letters
     from datto_siem.plugins.meter import Meter
     from datto_siem.plugins.sink import Item, Sink
 
@@ -44,7 +44,7 @@ class Delivery:
         output: str,
         sink: Sink,
         gate: Gate,
-        dead_letters: DeadLetters,
+        dead_letters: Letters,
         meter: Meter,
         wall: Callable[[], float] = time.time,
     ) -> None:

@@ -16,6 +16,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from datto_siem.plugins.forwarder.claim import claimed
 from datto_siem.plugins.forwarder.log import LogRefused
 
 if TYPE_CHECKING:
@@ -99,19 +100,7 @@ class Directory:
         Raises:
             LogRefused: Another one runs.
         """
-        fd = os.open(self.path / "forwarder.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.read(fd, 32).decode("ascii", "replace").strip()
-            os.close(fd)
-            raise LogRefused(
-                f"{self.path} is in use by another forwarder (process {holder or 'unknown'}); "
-                "stop it, or give this one its own log.path"
-            ) from error
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
-        self._held.append(fd)
+        self._held.append(claimed(self.path / "forwarder.lock"))
 
     def sequence(self) -> Sequence | None:
         """Where the log ends, or None when that is not known."""

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from datto_siem.plugins.forwarder.log import LogFull, Policy
+from datto_siem.plugins.forwarder.log import LogAway, LogFull, Policy
 from datto_siem.plugins.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -239,6 +239,9 @@ class Intake:
             dropped = self._writer.append(arrivals, marks)
         except LogFull as error:
             self._refused("full", error)
+            return False
+        except LogAway as error:
+            self._refused("away", error)
             return False
         except OSError as error:
             self._refused("disk", error)

@@ -2,6 +2,9 @@
 
 Small on purpose: the embedded log (SQLite) and a Kafka log implement it. A log holds raw records
 once; each output has its own offset in it.
+
+Offsets are numbers of 63 bits. A log may have several lanes (Kafka's partitions), each in order by
+itself: the lane's number stands above bit `LANE` of an offset. The embedded log has lane 0 only.
 """
 
 from __future__ import annotations
@@ -20,8 +23,24 @@ Policy = Literal["block", "refuse-newest", "drop-oldest"]
 """What happens when the log is full."""
 
 
+LANE = 48
+"""Bits of an offset below the number of its lane."""
+
+
+def lane_of(offset: int) -> int:
+    """The lane an offset is in."""
+    return offset >> LANE
+
+
 class LogFull(Exception):
     """The log is at its cap and its policy refuses new records; nothing was appended."""
+
+
+class LogAway(OSError):
+    """The service that keeps the log does not answer or refuses; says why and what to do.
+
+    What was being appended is not lost: appending the same records again goes on where it was.
+    """
 
 
 class LogRefused(Exception):
@@ -44,6 +63,7 @@ class Writer(Protocol):
         Raises:
             LogFull: No room under the policies `block` and `refuse-newest`.
             OSError: The disk refuses; nothing was appended.
+            LogAway: Not all of them are durable yet; append the same ones again.
         """
 
     def mark(self, source: str) -> str | None:
@@ -54,21 +74,28 @@ class Writer(Protocol):
 
 
 class Chunk(NamedTuple):
-    """Records read together, in order."""
+    """Records of one lane read together, in order."""
 
     records: list[Record]
     end: int
     """The offset to commit when all of them are settled: one behind the last."""
     lost: int = 0
     """Records before or among them that could not be read."""
+    why: str = "damaged"
+    """Why they were lost: a reason of the metric `lost_records`."""
+    leaving: Literal["", "soon", "now"] = ""
+    """Another forwarder takes the lane over: "soon" what was read should be settled quickly,
+    "now" it is gone; forget what is under way, it will be delivered from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How far an output is."""
 
-    committed: int
+    committed: int | None
+    """None when there are several lanes: no one number says it."""
     end: int
+    """One behind the last record; 0 where there is no one such number."""
     waiting: int
     """Records between."""
     oldest: int | None
@@ -86,7 +113,9 @@ class Reader(Protocol):
         """
 
     def commit(self, end: int) -> None:
-        """Everything below this offset is settled; durable on return.
+        """Everything below this offset, in its lane, is settled.
+
+        Durable on return, or soon: what is not yet is delivered again after a crash.
 
         Raises:
             Rewound: The offset was moved from outside; nothing was committed.
@@ -124,5 +153,15 @@ class Log(Protocol):
             How many records will be sent again.
         """
 
-    def size(self) -> tuple[int, int]:
-        """Bytes on disk and records kept."""
+    def size(self) -> tuple[int, int] | None:
+        """Bytes on disk and records kept; None when they are not on this machine."""
+
+    def claim(self) -> None:
+        """Keep any other forwarder off what this one keeps on this machine, until `close`.
+
+        Raises:
+            LogRefused: Another one runs.
+        """
+
+    def close(self) -> None:
+        """Close what writers and readers share."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from datto_siem.converters.decoder import decoder
 from datto_siem.plugins.forwarder.batches import Limits
@@ -20,17 +20,34 @@ from datto_siem.plugins.sink import Context
 if TYPE_CHECKING:
     from datto_siem.converters.decoder import Decoder
     from datto_siem.plugins.forwarder.configuration import Configuration, Output
+    from datto_siem.plugins.forwarder.letters import Letters
+    from datto_siem.plugins.forwarder.log import Log
     from datto_siem.plugins.sink import Sink
 
+Role = Literal["both", "receiver", "worker"]
 
-def open_log(found: Configuration) -> SqliteLog:
+
+def parts_of(role: Role) -> tuple[str, ...]:
+    """What a forwarder of a role is."""
+    return ("receiver", "worker") if role == "both" else (role,)
+
+
+def open_log(found: Configuration, role: Role = "both") -> Log:
     """The durable log.
+
+    Args:
+        found: The configuration.
+        role: Whose it is to be, for `claim`.
 
     Raises:
         LogRefused: It must not be opened; says what to do.
         OSError: Its directory cannot be used.
     """
     log = found.log
+    if log.kafka is not None:
+        from datto_siem.plugins.forwarder.kafka_log import KafkaLog
+
+        return KafkaLog(log.kafka, Path(log.path), parts_of(role))
     return SqliteLog(
         Path(log.path),
         max_bytes=log.max_bytes,
@@ -64,8 +81,13 @@ def open_sink(found: Configuration, output: Output) -> Sink:
         raise
 
 
-def open_dead_letters(found: Configuration, output: Output) -> DeadLetters:
+def open_dead_letters(found: Configuration, output: Output) -> Letters:
     """An output's dead letters."""
+    kafka = found.log.kafka
+    if kafka is not None and kafka.dead_letters is not None:
+        from datto_siem.plugins.forwarder.kafka_dead_letters import KafkaDeadLetters
+
+        return KafkaDeadLetters(kafka, kafka.dead_letters, output.name, now=time.time)
     return DeadLetters(Path(found.log.path) / "dead-letters", output.name, now=time.time)
 
 

@@ -2,7 +2,8 @@
 
 Owns the order of things and the memory they may take. One thread (the caller of `run`) reads,
 converts and commits; `concurrency` threads send. How a batch is settled is `delivery`'s, when it
-closes is `batches`', how long a pause is `gate`'s, how much is under way is `senders`'.
+closes is `batches`', what belongs to which part of the log `lanes`', how long a pause is `gate`'s,
+how much is under way is `senders`'.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.forwarder.batches import Batches, Limits, capped
-from datto_siem.plugins.forwarder.dead_letters import Letter
+from datto_siem.plugins.forwarder.batches import Limits, capped
 from datto_siem.plugins.forwarder.delivery import Delivery
 from datto_siem.plugins.forwarder.gate import Gate, Patience, shown
-from datto_siem.plugins.forwarder.log import Rewound
+from datto_siem.plugins.forwarder.lanes import Lanes
+from datto_siem.plugins.forwarder.letters import Letter
+from datto_siem.plugins.forwarder.log import LogAway, Rewound
 from datto_siem.plugins.forwarder.senders import Senders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datto_siem.plugins.forwarder.batches import Batch
-    from datto_siem.plugins.forwarder.dead_letters import DeadLetters
+    from datto_siem.plugins.forwarder.letters import Letters
     from datto_siem.plugins.forwarder.log import Chunk, Reader
     from datto_siem.plugins.forwarder.noise import Noise
     from datto_siem.plugins.meter import Meter
@@ -83,7 +85,7 @@ class Pump:
         output: str,
         reader: Reader,
         sink: Sink,
-        dead_letters: DeadLetters,
+        dead_letters: Letters,
         meter: Meter,
         pace: Pace | None = None,
         noise: Noise | None = None,
@@ -97,15 +99,13 @@ class Pump:
         self._clock, self._wall = clock, wall
         self._gate = Gate(output, meter, self._pace.patience, clock)
         self._delivery = Delivery(output, sink, self._gate, dead_letters, meter, wall)
-        self._batches = Batches(capped(sink.batching, self._pace.limits))
+        self._lanes = Lanes(capped(sink.batching, self._pace.limits))
         self._senders = Senders(
             self._delivery.settle, output, self._pace.concurrency, self._pace.held // 2
         )
         self._grace = self._pace.grace
         self._stopping = False
         self._last: list[Batch] = []
-        self._reached: int | None = None
-        self._committed = 0
         self._commit_due = self._standing_due = 0.0
         self._trouble = 0.0
         self._ailing: set[str] = set()
@@ -144,19 +144,23 @@ class Pump:
 
     def _turn(self) -> None:
         """Read a chunk and pass it on, or wait a little."""
+        chunk = None
         try:
             chunk = self._reader.read(self._pace.chunk)
         except Rewound:
             self._rewind()
             return
+        except LogAway as error:  # it looks after its service itself; what was read goes on
+            self._tell(error, shown(str(error)))
         except Exception as error:  # whatever a log raises: the records are still in it
             self._suffer(error)
             return
-        self._recovered()
+        else:
+            self._recovered()
         try:
             if chunk is not None:
                 self._take(chunk)
-            for batch in self._batches.aged(self._clock(), self._wall()):
+            for batch in self._lanes.aged(self._clock(), self._wall()):
                 self._hand_over(batch)
             self._tend()
         except Rewound:
@@ -169,18 +173,21 @@ class Pump:
 
     def _take(self, chunk: Chunk) -> None:
         """Convert and batch a chunk's records."""
-        records = chunk.records
-        if records and self._reached is None:
-            self._committed = records[0].offset
+        if chunk.leaving:
+            self._leave(chunk)
+            return
+        records, lane = chunk.records, self._lanes.at(chunk.end)
+        if records and lane.reached is None:
+            lane.committed = records[0].offset
         if chunk.lost:
-            self._meter.add("lost_records", chunk.lost, reason="damaged")
-            _LOG.error("output %s: %d records of the log are damaged", self._output, chunk.lost)
+            self._meter.add("lost_records", chunk.lost, reason=chunk.why)
+            _LOG.error("output %s: %d records lost: %s", self._output, chunk.lost, chunk.why)
         if self._noise is not None:
             records, left_out = self._noise.kept(records)
             for reason, count in left_out.items():
                 self._meter.add("dropped_records", count, output=self._output, reason=reason)
         skipped = faulty = 0
-        make, add, now = self._sink.item, self._batches.add, self._clock()
+        make, add, now = self._sink.item, lane.batches.add, self._clock()
         for record in records:
             try:
                 item = make(record)
@@ -193,18 +200,27 @@ class Pump:
                 continue
             closed = add(record, item, now)
             if closed:
-                self._reached = record.offset + 1  # its batch holds the rest back
+                lane.reached = record.offset + 1  # its batch holds the rest back
                 for batch in closed:
                     self._hand_over(batch)
-        self._reached = chunk.end
+        lane.reached = chunk.end
         self._meter.add("converted_records", len(records) - skipped - faulty, output=self._output)
         if skipped:
             self._meter.add("dropped_records", skipped, output=self._output, reason="skipped")
-        while self._batches.held > self._pace.held // 2:
-            oldest = self._batches.close_oldest()
+        while self._lanes.held > self._pace.held // 2:
+            oldest = self._lanes.close_oldest()
             if not oldest:
                 break
             self._hand_over(oldest[0])
+
+    def _leave(self, chunk: Chunk) -> None:
+        """Another forwarder takes a lane over."""
+        if chunk.leaving == "now":
+            self._lanes.forget(chunk.end)
+            return
+        for batch in self._lanes.leave(chunk.end):
+            self._hand_over(batch)
+        self._commit_due = 0.0
 
     def _set_aside(self, record: Record, error: Exception) -> None:
         _LOG.error("output %s: record %d", self._output, record.offset, exc_info=error)
@@ -222,7 +238,7 @@ class Pump:
 
     def _rest(self) -> None:
         """Wait for records, for a batch to age or for one to settle."""
-        due = self._batches.due(self._clock(), self._wall())
+        due = self._lanes.due(self._clock(), self._wall())
         self._senders.rest(_POLL if due is None else min(_POLL, max(0.0, due)))
 
     def _next_duty(self) -> float:
@@ -248,7 +264,7 @@ class Pump:
 
     def _take_in(self) -> None:
         for batch in self._senders.settled():
-            self._batches.settled(batch)
+            self._lanes.settled(batch)
 
     def _trying(self, what: str, do: Callable[[], None]) -> None:
         """Do something with the log that is tried again anyway: trouble is said once."""
@@ -265,20 +281,20 @@ class Pump:
             self._ailing.discard(what)
 
     def _commit(self) -> None:
-        if self._reached is None:
-            return
-        mark = self._batches.watermark(self._reached)
-        if mark > self._committed:
-            self._reader.commit(mark)
-            self._committed = mark
+        for lane in self._lanes:
+            mark = lane.mark
+            if mark is not None:
+                self._reader.commit(mark)
+                lane.committed = mark
 
     def _stand(self) -> None:
         """Say how far the output is; notice a new place even while nothing can be sent."""
         standing = self._reader.standing()
-        if self._reached is not None and standing.committed != self._committed:
-            mark = self._batches.watermark(self._reached)
-            self._reader.commit(mark)
-            self._committed = max(mark, standing.committed)
+        for lane in self._lanes if standing.committed is not None else ():
+            if lane.reached is not None and standing.committed != lane.committed:
+                mark = lane.batches.watermark(lane.reached)
+                self._reader.commit(mark)
+                lane.committed = max(mark, standing.committed or 0)
         self._meter.set("lag_records", standing.waiting, output=self._output)
         oldest = standing.oldest
         age = 0.0 if oldest is None else max(0.0, self._wall() - oldest / 1000)
@@ -287,19 +303,26 @@ class Pump:
     def _rewind(self) -> None:
         """The place was moved: forget what is under way, it may arrive twice."""
         _LOG.warning("output %s: rewound, reading on from the new place", self._output)
-        self._batches.forget()
+        self._lanes.forget()
         self._senders.forget()
-        self._reached, self._committed = None, 0
 
     def _suffer(self, error: Exception) -> None:
         """The log cannot be read: say so once, wait, try again."""
         first, most = _TROUBLE
-        if not self._trouble:
-            _LOG.error("output %s: the log cannot be read", self._output, exc_info=error)
-        self._meter.say("last_error", f"log: {shown(str(error))}", output=self._output)
-        self._trouble = min(most, self._trouble * 2 or first)
+        pause = min(most, self._trouble * 2 or first)
+        self._tell(error)
+        self._trouble = pause
         self._take_in()
         self._senders.rest(self._trouble)
+
+    def _tell(self, error: Exception, why: str = "") -> None:
+        """Say once that the log cannot be read; with the trace where no reason says it all."""
+        if not self._trouble:
+            said = f": {why}" if why else ""
+            trace = None if why else error
+            _LOG.error("output %s: the log cannot be read%s", self._output, said, exc_info=trace)
+        self._meter.say("last_error", f"log: {shown(str(error))}", output=self._output)
+        self._trouble = self._trouble or _TROUBLE[0]
 
     def _recovered(self) -> None:
         if self._trouble:
@@ -309,7 +332,7 @@ class Pump:
     def _finish(self) -> bool:
         """Hand over what is open, wait for the senders within the grace, commit."""
         self._gate.stop()
-        last = [*self._last, *self._batches.close_rest()]
+        last = [*self._last, *self._lanes.close_rest()]
         self._senders.finish([] if self._senders.fault is not None else last, self._grace)
         self._take_in()
         try:
@@ -319,4 +342,4 @@ class Pump:
         except Exception as error:  # what is not committed is delivered again
             _LOG.warning("output %s: last commit failed: %s", self._output, shown(str(error)))
             return False
-        return self._reached is None or self._committed >= self._reached
+        return all(lane.reached is None or lane.committed >= lane.reached for lane in self._lanes)

@@ -11,26 +11,39 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.forwarder import opening
+from datto_siem.plugins.forwarder import kafka_client, opening
+from datto_siem.plugins.forwarder.log import LogRefused
 from datto_siem.plugins.secret import SecretMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from datto_siem.plugins.forwarder.configuration import Configuration
+    from datto_siem.plugins.forwarder.configuration import Configuration, Output
+    from datto_siem.plugins.forwarder.opening import Role
 
 
-def faults(found: Configuration) -> list[str]:
+def faults(found: Configuration, role: Role = "both") -> list[str]:
     """Everything that would keep the forwarder from working; changes nothing.
+
+    Args:
+        found: The configuration.
+        role: What it is to do: a receiver needs nothing of the outputs.
 
     Raises:
         TableErrors: Faults in the user's mapping tables.
     """
-    return list(dict.fromkeys([*_secrets(found), *_directory(found), *_outputs(found)]))
+    outputs = () if role == "receiver" else found.outputs
+    told = [*_secrets(found, role), *_directory(found), *_log(found), *_outputs(found, outputs)]
+    if role != "both" and found.log.type != "kafka":
+        told.append(f'--role {role} needs a log that machines share: log.type = "kafka"')
+    return list(dict.fromkeys(told))
 
 
-def _secrets(found: Configuration) -> Iterator[str]:
+def _secrets(found: Configuration, role: Role) -> Iterator[str]:
+    theirs = [each for output in found.outputs for each in output.secrets()]
     for secret in found.secrets():
+        if role == "receiver" and secret in theirs:
+            continue
         try:
             secret.value()
         except SecretMissing as error:
@@ -47,8 +60,19 @@ def _directory(found: Configuration) -> Iterator[str]:
         yield f"log.path: {nearest} cannot be written by this user: change its owner, or log.path"
 
 
-def _outputs(found: Configuration) -> Iterator[str]:
-    for output in found.outputs:
+def _log(found: Configuration) -> Iterator[str]:
+    """What a log on other machines needs on this one."""
+    if found.log.kafka is None:
+        return
+    try:
+        with suppress(SecretMissing):  # told already
+            kafka_client.producer(found.log.kafka, lambda error: None)
+    except (LogRefused, ModuleNotFoundError) as error:
+        yield str(error)
+
+
+def _outputs(found: Configuration, outputs: Sequence[Output]) -> Iterator[str]:
+    for output in outputs:
         try:
             opening.noise(found, output)
             with suppress(SecretMissing):  # told already

@@ -7,15 +7,14 @@ halted the pass ends and the rest stays. Nobody waits in pauses here: a person i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.plugins.sink import Next
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from datto_siem.plugins.forwarder.dead_letters import DeadLetters, Letter
+    from datto_siem.plugins.forwarder.letters import Letter, Letters
     from datto_siem.plugins.sink import Item, Sink
 
 
@@ -48,7 +47,7 @@ class _Tried(NamedTuple):
 _MOST_AT_ONCE = 200
 
 
-def retry(letters: DeadLetters, sink: Sink) -> Outcome:
+def retry(letters: Letters, sink: Sink) -> Outcome:
     """Send all dead letters of an output once more.
 
     Files are rewritten one by one after their letters were sent, so a pass that is killed sends
@@ -71,7 +70,7 @@ def retry(letters: DeadLetters, sink: Sink) -> Outcome:
 class _File:
     """One file's letters."""
 
-    def __init__(self, letters: DeadLetters, path: Path, sink: Sink) -> None:
+    def __init__(self, letters: Letters, path: Any, sink: Sink) -> None:
         self._letters, self._path, self._sink = letters, path, sink
         self._kept: dict[int, bytes] = {}
         self._taken = self._skipped = self._refused = 0

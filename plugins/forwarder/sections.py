@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from datto_siem.plugins.forwarder.kafka_options import Kafka  # noqa: TC001  as Secret
 from datto_siem.plugins.options import Duration, Size, option
 from datto_siem.plugins.secret import Secret  # noqa: TC001  the schema is made of the types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 
@@ -17,6 +21,9 @@ class Log:
     """`[log]`: the durable log."""
 
     path: str = option("Directory of the log and of dead letters")
+    type: Literal["embedded", "kafka"] = option(
+        "Here, with no other service; or a topic that many machines write and read", "embedded"
+    )
     max_bytes: Size = option("Most disk space", Size(10 * 10**9))
     max_age: Duration = option(
         "Undelivered records older than this are dropped", Duration(604800.0)
@@ -31,6 +38,7 @@ class Log:
     commit_interval: Duration = option(
         "Longest time a record waits to be durable; 0: each is made durable at once", Duration(0.02)
     )
+    kafka: Kafka | None = option("Brokers and topic, for the type kafka", None)
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,30 @@ class ListenCommon:
     policy: Literal["block", "refuse-newest", "drop-oldest"] | None = option(
         "Other than log.policy for this listener", None
     )
+
+
+_EMBEDDED = {
+    "max_bytes": "the topic's retention.bytes",
+    "max_age": "the topic's retention.ms",
+    "keep": "the topic's retention.ms",
+}
+
+
+def log_faults(log: Log, given: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What does not fit together in `[log]`: the option, and what is wrong with it.
+
+    Args:
+        log: The options.
+        given: What the file says.
+    """
+    if log.type == "embedded":
+        if log.kafka is not None:
+            yield "kafka", '[log.kafka] needs type = "kafka" in [log]'
+        return
+    if log.kafka is None:
+        yield "type", 'type = "kafka" needs a table [log.kafka] with servers'
+    for name in sorted(_EMBEDDED.keys() & given.keys()):
+        yield name, f"`{name}` is for the embedded log: set {_EMBEDDED[name]} instead"
 
 
 def loopback(admin: Admin) -> tuple[str, int]:

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
     from datto_siem.plugins.forwarder.configuration import Configuration
     from datto_siem.plugins.forwarder.log import Reader
+    from datto_siem.plugins.forwarder.opening import Role
 
 _LOG = logging.getLogger(__name__)
 _TURN = 0.1
 _SWEEP = 5.0
 _STALLED = 5.0  # seconds without a delivery, after which the end waits no longer
 _STUCK = 30.0
+_SETTLE = 10.0  # seconds for requests under way, where what is not settled goes to others
 
 
 class Supervisor:
@@ -41,21 +43,23 @@ class Supervisor:
     Args:
         found: The configuration.
         grace: Seconds that outputs get at the end to deliver what waits.
+        role: Whether it receives, delivers, or both.
     """
 
-    def __init__(self, found: Configuration, grace: float = 30.0) -> None:
+    def __init__(self, found: Configuration, grace: float = 30.0, role: Role = "both") -> None:
         """Open the log: what hinders that is known before anything starts."""
-        self._found, self._grace = found, grace
-        self._log = opening.open_log(found)
+        self._found, self._grace, self._role = found, grace, role
+        self._log = opening.open_log(found, role)
         self._meter = Meter()
         self.totals = Totals()
         self.started = time.time()
         self.receivers = [
             Process("receive", names, found.path, self.totals, stdin=stdin, number=number)
-            for names, stdin, number in self._groups()
+            for names, stdin, number in (self._groups() if role != "worker" else ())
         ]
         self.deliverers = [
-            Process("deliver", output.name, found.path, self.totals) for output in found.outputs
+            Process("deliver", output.name, found.path, self.totals)
+            for output in (found.outputs if role != "receiver" else ())
         ]
         self._readers: list[Reader] = []
         self._signals = 0
@@ -99,7 +103,7 @@ class Supervisor:
         """
         with closing(self._log), ExitStack() as stack:
             self._log.claim()
-            for output in self._found.outputs:
+            for output in self._found.outputs if self._role == "both" else ():
                 reader = self._log.reader(output.name, at_end=output.common.start == "now")
                 self._readers.append(stack.enter_context(closing(reader)))
             stack.enter_context(Admin(self._found.admin, self))
@@ -107,13 +111,18 @@ class Supervisor:
             for process in self.processes:
                 process.start()
             told = False
-            while not self._signals and not all(each.done for each in self.receivers):
+            while not self._signals and not self._dry:
                 self._turn()
                 if not told and self.ready:
                     told = True
                     _LOG.info("ready")
                     _notify("READY=1")
             return self._end()
+
+    @property
+    def _dry(self) -> bool:
+        """Whether all sources have ended; a worker's are elsewhere, and go on."""
+        return self._role != "worker" and all(each.done for each in self.receivers)
 
     @property
     def alive(self) -> bool:
@@ -139,7 +148,7 @@ class Supervisor:
         self._swept = now
         try:
             lost = self._log.sweep([output.name for output in self._found.outputs])
-            nbytes, records = self._log.size()
+            size = self._log.size()
         except OSError as error:
             _LOG.error("the log cannot be swept: %s", error)
             return
@@ -147,8 +156,9 @@ class Supervisor:
             if count:
                 self._meter.add("lost_records", count, reason=reason)
                 _LOG.error("%d undelivered records lost: %s", count, reason)
-        self._meter.set("log_bytes", nbytes)
-        self._meter.set("log_records", records)
+        if size is not None:
+            self._meter.set("log_bytes", size[0])
+            self._meter.set("log_records", size[1])
         values, texts = self._meter.snapshot()
         self.totals.take(
             "supervisor",
@@ -162,7 +172,7 @@ class Supervisor:
         """SIGHUP: certificates and lists of listeners; outputs start anew with all of theirs."""
         try:
             found = configuration.read(self._found.path)
-            faults = readiness.faults(found)
+            faults = readiness.faults(found, self._role)
         except (ConfigurationFaults, TableErrors, OSError) as error:
             faults = [str(error)]
         else:
@@ -191,13 +201,15 @@ class Supervisor:
         orderly = True
         for process in self.receivers:
             orderly &= process.wait(self._until(until))
-        self._delivered(until)
+        shared = self._found.log.type == "kafka"
+        if not (shared and self._signals):  # what waits there, others deliver
+            self._delivered(until)
         for process in self.deliverers:
-            process.stop(0.0)
+            process.stop(_SETTLE if shared else 0.0)
         last = time.monotonic() + (15.0 if self._signals < 2 else 1.0)
         for process in self.deliverers:
             orderly &= process.wait(last)
-        waiting = self._waiting()
+        waiting = 0 if shared else self._waiting()
         if waiting:
             _LOG.warning("%d deliveries wait in the log for the next start", waiting)
         return 0 if orderly else 1

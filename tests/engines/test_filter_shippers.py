@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 RECORDS = int(os.environ.get("DATTO_FILTER_RECORDS", "3000"))
+PATIENCE = max(60.0, RECORDS / 250)  # the slowest syncs every line
 COMMAND = f"{sys.executable} -m datto_siem.plugins.cli filter --to ecs"
 LINE = "<13>Nov 24 09:36:17 ap-1 CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300456 n=%d"
 # room for all records, where rsyslog would drop after two seconds; one worker, which keeps order
@@ -69,7 +70,7 @@ def test_rsyslog_mmexternal_sets_the_document_in_place(tmp_path: Path) -> None:
     )
     with rsyslog(action, 'maxMessageSize="64k"') as daemon:
         daemon.log(lines(RECORDS))
-        until(lambda: len(numbers(out)) >= RECORDS, "all written")
+        until(lambda: len(numbers(out)) >= RECORDS, "all written", PATIENCE)
     assert numbers(out) == list(range(RECORDS))
 
 
@@ -91,13 +92,13 @@ def test_rsyslog_omprog_loses_nothing_though_the_child_is_killed(tmp_path: Path)
     with rsyslog(omprog(out)) as daemon:
         daemon.log(lines(RECORDS // 2))
         for kill in range(5):
-            child = until(lambda: children(out), "a child runs")
+            child = until(lambda: children(out), "a child runs", PATIENCE)
             time.sleep(0.1)
             os.kill(child[0], signal.SIGKILL)
             until(lambda child=child: child[0] not in children(out), "killed")
             daemon.log(lines(RECORDS)[RECORDS // 2 + kill : RECORDS // 2 + kill + 1])
         daemon.log(lines(RECORDS)[RECORDS // 2 + 5 :])
-        until(lambda: set(numbers(out)) == set(range(RECORDS)), "all handed on")
+        until(lambda: set(numbers(out)) == set(range(RECORDS)), "all handed on", PATIENCE)
     assert len(numbers(out)) <= RECORDS + 5, "a kill repeats the line it interrupted, no other"
 
 
@@ -107,7 +108,7 @@ def test_rsyslog_omprog_commits_transactions(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with rsyslog(omprog(out, 'useTransactions="on"')) as daemon:
         daemon.log(lines(RECORDS))
-        until(lambda: len(numbers(out)) >= RECORDS, "all handed on")
+        until(lambda: len(numbers(out)) >= RECORDS, "all handed on", PATIENCE)
     assert numbers(out) == list(range(RECORDS))
 
 
@@ -118,5 +119,5 @@ def test_syslog_ng_program_keeps_order_and_count(tmp_path: Path) -> None:
     action = f'program("exec {COMMAND} >> {out}" template("${{MESSAGE}}\\n") keep-alive(yes));'
     with syslog_ng(action) as daemon:
         daemon.log(lines(RECORDS))
-        until(lambda: len(numbers(out)) >= RECORDS, "all written")
+        until(lambda: len(numbers(out)) >= RECORDS, "all written", PATIENCE)
     assert numbers(out) == list(range(RECORDS))
