@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.pieces import Piece, source
+from datto_siem.converters.spelling import capturing
 from datto_siem.converters.staging import (
     Statement,
     decided,
@@ -30,8 +31,8 @@ class Shape(NamedTuple):
 
     Attributes:
         write: (line as text, its pairs in order, end of its header, what `sender` gave, receive
-            time, latest plausible time, its bytes, id, ordinal) to the finished line, or None when
-            it is not of this shape after all.
+            time, latest plausible time as 13 digits, receive time as written, its bytes, id,
+            ordinal) to the finished line, or None when it is not of this shape after all.
         sender: (envelope, address of the sender) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.
@@ -73,14 +74,17 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     sender = sorted((_set(inner) | {*_SENDER}) & wanted)
     found, pieces, memo = _by_words(draft, found, pieces)
     body = [f"m = _match({'t, end' if spelling.ordered else 'o'})", "if m is None: return None"]
-    if draft.groups:
-        body.append(f"{_tuple(draft.groups)} = m.groups()")
+    read = {name for each in found for name in each.reads} | _read(pieces)
+    groups = [name for name in draft.groups if name in read]
+    if groups:
+        body.append(f"{_tuple(groups)} = m.groups()")
     if sender:
         body.append(f"{_tuple(sender)} = q")
     body += [each.text for each in found]
     body.append(f"return ({source(pieces)}).encode()")
-    scope = {**draft.constants, **memo, "_match": re.compile(spelling.pattern).match}
-    write = _function(title, "t, o, end, q, r, l, raw, u, n", body, scope)
+    pattern = capturing(spelling.pattern, [name in read for name in draft.groups])
+    scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
+    write = _function(title, "t, o, end, q, r, l, i, raw, u, n", body, scope)
     last = [*(each.text for each in inner), f"return {_tuple(sender)}"]
     given = _function(title, "s, p", last, scope)
     return Shape(write, given, spelling.ordered, spelling.equals)

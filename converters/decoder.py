@@ -101,10 +101,11 @@ class Decoder:
 
     def _plain(self, event: Event, text: str, size: int) -> bool:
         """The short way for a header met before and a record with nothing to repair."""
-        start = text.find("CEF:")
+        head = text.partition("=")[0]
+        start = head.find("CEF:")
         if start < 0 or size > cef.MAX_TEXT or size in CUT_SIZES:
             return False
-        end = text.rfind("|", start, text.find("=", start)) + 1
+        end = head.rfind("|") + 1
         known = self._headers.get(text[start:end])
         if known is None or text[-1] in cef.BLANKS:
             return False

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from datto_siem.converters.casts import CASTS, is_uid
 from datto_siem.converters.cef import BLANKS, KEYS, MAX_KEY, MAX_PAIRS, MAX_TEXT, unescape
 from datto_siem.converters.notes import Note
+from datto_siem.converters.sequences import Sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +66,12 @@ class Dialect:
             for cast in (*reading.casts, *boundary.values())
             if cast.colon
         }
+        kinds = {
+            cast.key: "" if self.colon[cast.key] is None else cast.kind
+            for cast in (*reading.casts, *boundary.values())
+            if cast.colon
+        }
+        self.sequences = Sequences(kinds)
         self.free = frozenset(key for key, cast in boundary.items() if cast.free)
         self.glue = tuple(
             (key, self._glues(cast))
@@ -186,6 +193,16 @@ class Dialect:
             start: Where its extension begins.
             repairs: Receives a note for a glued pair, which the vendor's own example has.
         """
+        for read in self.sequences.known:
+            found = read(text, start)
+            if found is not None:
+                return found
+        found = self._quick(text, start, repairs)
+        if found and not repairs:
+            self.sequences.learn(text, start, found)
+        return found
+
+    def _quick(self, text: str, start: int, repairs: list[Note]) -> dict[str, str] | None:
         body = text[start:]
         if not self.colon and body.isascii() and "= " not in body:
             # a strict `k=v k=v` is two splits; control characters and backslashes spoil the pattern

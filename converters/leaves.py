@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters.codegen import Expressions
@@ -35,6 +36,8 @@ class Leaves(Expressions):
     Attributes:
         texts: Variable of a number -> the one that holds it as it stands in the record.
         inlines: Variable of a text -> the pieces it is made of.
+        alone: Variable of a list -> its only item, a text.
+        unlike: Pairs of variables whose texts always differ.
         clean: Whether no constant needs an escape.
     """
 
@@ -43,6 +46,8 @@ class Leaves(Expressions):
         super().__init__(lookups, types)
         self.texts: dict[str, str] = {}
         self.inlines: dict[str, tuple[Piece, ...]] = {}
+        self.alone: dict[str, str] = {}
+        self.unlike: set[tuple[str, str]] = set()
         self.clean = True
         self.constants["_json"] = json
         self.constants["_quoted"] = TextMemo(json, _MEMO_SIZE)
@@ -92,6 +97,8 @@ class Leaves(Expressions):
             return self.written(atom)
         if type_ == "bool":
             return self._guarded(atom, f"'true' if {atom} else 'false'")
+        if atom in self.alone and self.clean:
+            return (literal('["'), variable(self.alone[atom]), literal('"]'))
         if type_ == "list" and expr[0] == "ref" and self.clean:
             return self._guarded(atom, _joined(atom))
         return self._guarded(atom, f"_json({atom})")
@@ -106,7 +113,7 @@ class Leaves(Expressions):
         if self.sure(first) and len(others) < 3:
             start = (literal('["'), *self.written(first), literal('"'))
             more = [self._one_more(atoms[: at + 1], each) for at, each in enumerate(others)]
-            return Leaf("''", True, (*start, *more, literal("]")))
+            return Leaf("''", True, (*start, *chain.from_iterable(more), literal("]")))
         whole = self.assign(f"[{', '.join(atoms)}]")
         if not all(map(self.sure, atoms)):
             whole = self.assign(f"[_i for _i in {whole} if _i is not None]")
@@ -116,12 +123,19 @@ class Leaves(Expressions):
         atom = self.assign(f"{text} if {whole} else None")
         return Leaf(atom, False, (variable(atom),))
 
-    def _one_more(self, before: list[str], atom: str) -> Piece:
+    def _one_more(self, before: list[str], atom: str) -> tuple[Piece, ...]:
         """One more text of a list, unless it is there already."""
         tests = [] if self.sure(atom) else [f"{atom} is None"]
-        tests += [f"{atom} == {each}" for each in before]
-        text = source([literal(',"'), *self.written(atom), literal('"')])
-        return variable(self.assign(f"'' if {' or '.join(tests)} else {text}"))
+        different = self.unlike
+        tests += [
+            f"{atom} == {each}"
+            for each in before
+            if (atom, each) not in different and (each, atom) not in different
+        ]
+        pieces = (literal(',"'), *self.written(atom), literal('"'))
+        if not tests:
+            return pieces
+        return (variable(self.assign(f"'' if {' or '.join(tests)} else {source(pieces)}")),)
 
     def _collection(self, expr: Expr) -> Leaf | None:
         """Objects with a name, a type and a text each."""

@@ -185,15 +185,16 @@ def community_id(
 
 
 def _pack(address: str) -> bytes:
-    if ":" not in address and as_ip(address) is not None:
-        return b"".join([_OCTETS[octet] for octet in address.split(".")])  # a tenth of the price
     try:
+        if ":" not in address:  # a tenth of the price
+            packed = b"".join(map(_octet, address.split(".")))
+            return packed if len(packed) == 4 else b""
         return ipaddress.ip_address(address).packed
-    except ValueError:
+    except (KeyError, ValueError):
         return b""
 
 
-_OCTETS = {str(number): bytes([number]) for number in range(256)}
+_octet = {str(number): bytes([number]) for number in range(256)}.__getitem__
 _packed: Memo[str, bytes] = Memo(_pack, _CACHE_SIZE)
 
 

@@ -87,7 +87,7 @@ def cef_shape(
     writer = Shaped(spelling, lookups, types, [])
     writer.read()
     pieces: list[Piece] = [literal(cef.encode_parts(header, (), cef_version))]
-    if spelling.ordered:
+    if spelling.ordered and any(pair.separator != "=" for pair in spelling.pairs):
         for at, pair in enumerate(spelling.pairs):
             pieces += [literal(f"{' ' if at else ''}{pair.key}="), *writer.wire.get(pair.key, ())]
     else:
@@ -170,9 +170,13 @@ def _pairs(writer: Shaped, rest: list[remains.Remain]) -> list[Piece]:
     """Leftovers as one text, in the order of the record."""
     pieces = remains.listed(rest)
     writer.guard("';' in t")  # it would forge a pair, and is written otherwise
+    pairs = writer.spelling.pairs
+    whole = len(rest) == len(pairs)
     if writer.spelling.ordered:
-        return pieces
-    if len(rest) < len(writer.spelling.pairs):
+        if not whole or any(pair.separator != "=" or pair.may_be_words for pair in pairs):
+            return pieces
+        return [variable(writer.assign("t[end:].replace(' ', ';')", True))]
+    if not whole:
         raise Impossible
     writer.guard(f"t.count(' ', end) >= {len(rest)}")  # a value has blanks
     return [variable(writer.assign("t[end:].replace(' ', ';')", True))]

@@ -14,7 +14,6 @@ from datto_siem.converters import casts, given, times
 from datto_siem.converters.identity import uid
 from datto_siem.converters.leaves import Leaves, is_spotless
 from datto_siem.converters.leftovers import COLUMN_READERS
-from datto_siem.converters.memo import Memo
 from datto_siem.converters.pieces import Piece, literal, source, variable
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.reading import SURE_PARTS
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from datto_siem.converters.spelling import Pair, Spelling
     from datto_siem.converters.tables.expression import Expr
 
-_STAMPS: Memo[int, str] = Memo(times.iso, 1_024)
 _FEW = frozenset({"text", "lower", "int"})
 """Casts whose texts may be words of few values."""
 _NOT_HERE = frozenset({"syslog.time", "syslog.text", "pairs"})
@@ -58,6 +56,7 @@ class Shaped(Leaves):
         self.subjects: set[str] = set()
         self.wire: dict[str, tuple[Piece, ...]] = {}
         self.times: dict[str, tuple[str, str]] = {}
+        self.tails: dict[str, str] = {}
         self.constants.update(
             {
                 **{f"_memo_{name}": memo for name, memo in READERS.items()},
@@ -66,7 +65,6 @@ class Shaped(Leaves):
                 "_span": casts.span,
                 "_uid": uid,
                 "_address": address,
-                "_stamps": _STAMPS,
                 "_hours": times.HOURS,
                 "_clocks": times.CLOCKS,
                 "_fractions": _FRACTIONS,
@@ -87,9 +85,9 @@ class Shaped(Leaves):
                     self.wire[pair.key] = (literal(pair.text),)
                     self._fill(pair.parts, {"": repr(pair.text)})
                 continue
-            if pair.has_blanks:
-                self.guard("t.find('  ', end) >= 0")
-            found = self._groups(2 if pair.form == "strict" and pair.kind in _TWO else 1)
+            found = self._groups(_GROUPS.get(pair.kind, 1) if pair.form == "strict" else 1)
+            if pair.has_blanks and self.spelling.ordered:  # `in_order` sees to it otherwise
+                self.guard(f"'  ' in {found[0]} or {found[0]}[-1] == ' '")
             if pair.kind in _FEW:
                 self.few.update(found)
             if cast is not None and cast.key.endswith("*"):
@@ -104,7 +102,9 @@ class Shaped(Leaves):
         for name, items in lists.items():
             texts = ", ".join(text for _, text in sorted(items))
             several = f"list(dict.fromkeys(({texts})))" if len(items) > 1 else f"[{texts}]"
-            self.fields[name] = self.assign(several, True)
+            atom = self.fields[name] = self.assign(several, True)
+            if len(items) == 1:
+                self.alone[atom] = texts
 
     def _groups(self, count: int) -> list[str]:
         found = [f"g{len(self.groups) + number}" for number in range(count)]
@@ -120,18 +120,18 @@ class Shaped(Leaves):
             values = {"": self._number(text, pair.kind == "port")}
         elif pair.kind == "time":
             when = self.assign(f"int({text})", True)
-            self.guard(f"not {times.FLOOR} <= {when} <= l")
+            self.guard(f"not '{times.FLOOR}' <= {text} <= l")
             self.texts[when] = text
+            self.tails[when] = more[0]
             values = {"": when}
             self.times[pair.key] = (when, text)
         elif pair.kind == "hostport":
             values = {"ip": text, "port": self._number(more[0], True)}
             whole = (variable(text), literal(":"), variable(more[0]))
         elif pair.kind == "email":
-            whole = (variable(text), literal("@"), variable(more[0]))
-            both = self.assign(source(whole), True)
-            self.inlines[both] = whole
-            values = {"all": both, "email": both, "name": text, "domain": more[0]}
+            name, domain = more
+            values = {"all": text, "email": text, "name": name, "domain": domain}
+            self.unlike |= {(text, name), (text, domain)}
         elif pair.kind == "span":
             values["length"] = self.assign(f"int({text}) * 1000", True)
         self.wire[pair.key] = whole
@@ -253,6 +253,8 @@ class Shaped(Leaves):
         inner = self.value(expr[1])
         if expr[0] == "text" and inner in self.texts:
             return self.texts[inner]
+        if expr[0] == "head" and inner in self.alone:
+            return self.alone[inner]
         if expr[0] in _INLINE and self.sure(inner):
             return self.assign(_INLINE[expr[0]].format(inner), True)
         return super().single(expr)
@@ -264,18 +266,22 @@ class Shaped(Leaves):
         if type_ != "time" or style == "milliseconds":
             return super().fmt(expr)
         if style == "iso8601" and inner == "r":
-            return self.assign("_stamps[r]", True)
+            return "i"
         text = self.texts.get(inner)
         written = ("shaped", style, inner)
         if text is None or written in self.known:
             return self.known.get(written) or super().fmt(expr)
         if style == "seconds":
             atom = self.assign(f"{inner} / 1000", True)
-            self.texts[atom] = self.assign(f"{text}[:10] + _fractions[{text}[10:]]", True)
+            tail = self.tails.get(inner) or f"{text}[10:]"
+            self.texts[atom] = self.assign(f"{text}[:10] + _fractions[{tail}]", True)
         else:
             hour, clock = f"_hours[{inner} // 3600000]", f"_clocks[{inner} // 1000 % 3600]"
-            pieces = [variable(hour), variable(clock), variable(f"{text}[10:]"), literal("Z")]
+            parts = [self.assign(each, True) for each in (hour, clock)]
+            tail = self.tails.get(inner) or f"{text}[10:]"
+            pieces = (*map(variable, (*parts, tail)), literal("Z"))
             atom = self.assign(source(pieces), True)
+            self.inlines[atom] = pieces
         if self.depth == 1:  # inside a branch it may not have been worked out
             self.known[written] = atom
         return atom
@@ -317,5 +323,6 @@ class Shaped(Leaves):
         return pieces
 
 
-_TWO = frozenset({"hostport", "email"})
+_GROUPS = {"hostport": 2, "email": 3, "time": 2}
+"""Cast -> groups of its strict form, where it has several."""
 _FRACTIONS = {f"{part:03d}": f".{part:03d}".rstrip("0").rstrip(".") for part in range(1000)}

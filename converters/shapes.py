@@ -9,17 +9,19 @@ new names, keys or spellings costs a few look-ups more than the ordinary way alo
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import syslog
 from datto_siem.converters.event import kinds
 from datto_siem.converters.lessons import another, narrowed, suited
+from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
 from datto_siem.converters.shape import cef_shape, plan_shape
 from datto_siem.converters.spelling import Spelling, in_order, is_clean, spelling
-from datto_siem.converters.times import DAY
+from datto_siem.converters.times import DAY, FLOOR, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -43,12 +45,27 @@ _LONGEST = 8_191  # of a record; longer ones are not what shapes are for
 
 _LONGEST_HEAD = 1_024  # of a prefix and a header that are remembered
 
+_ONCE = "?+" if sys.version_info >= (3, 11) else "?"  # possessive: what is there is taken
+_D = "[0-9]"  # written out: counting to two costs more
+_CLOCK = f"{_D}{_D}:{_D}{_D}:{_D}{_D}"
 _head = re.compile(
-    r"(?:((?:<[0-9]{1,3}>)?(?:1 )?)(?:()[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}"
-    r"|()[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z) |)([^=]*\|)"
+    rf"(?:((?:<[0-9]{{1,3}}>){_ONCE}(?:1 ){_ONCE})"
+    rf"(?:([A-Z])[a-z][a-z] [ 0-9]{_D} {_CLOCK}"
+    rf"|{_D}{_D}{_D}{_D}-{_D}{_D}-{_D}{_D}T{_CLOCK}(?:\.[0-9]{{1,9}}){_ONCE}Z) |)([^=]*\|)"
 ).match
 """What stands before a record's pairs. The groups leave a syslog header's time out, but tell of
 which form it is: that is all that differs between two records of one header and sender."""
+
+
+def _moment(received: int) -> tuple[str, str, int]:
+    if not FLOOR <= received < _LAST:
+        return "", "", -1
+    return str(received + DAY), iso(received), _LONGEST
+
+
+_LAST = 9_999_999_999_999 - DAY  # times of 13 digits can be compared as texts
+_moments: Memo[int, tuple[str, str, int]] = Memo(_moment, 1_024)
+"""Receive time -> the latest plausible time, itself as it is written, the longest record."""
 
 _Row = tuple[Any, Any, bool, int]
 """A shape's `write`, what the sender decides for it, `ordered` and `equals`."""
@@ -87,13 +104,17 @@ class Family:
 
 
 class _Sender:
-    """One header as one sender sends it: what a line's beginning says, its time left out."""
+    """One header as one sender sends it: what a line's beginning says, its time left out.
 
-    __slots__ = ("envelope", "family", "prepared")
+    `end` is where the header of a record without a prefix ends.
+    """
 
-    def __init__(self, family: Family, envelope: Envelope) -> None:
+    __slots__ = ("end", "envelope", "family", "prepared")
+
+    def __init__(self, family: Family, envelope: Envelope, end: int) -> None:
         self.family = family
         self.envelope = envelope
+        self.end = end
         self.prepared: tuple[list[Shape] | None, str | None, list[_Row]] = (None, None, [])
 
     def prepare(self, peer: str | None) -> list[_Row]:
@@ -101,9 +122,9 @@ class _Sender:
         usable = peer is None or is_clean(peer)
         shapes = self.family.shapes
         rows: list[_Row] = [
-            (each.write, each.sender(self.envelope, peer), each.ordered, each.equals)
+            (each.write, given, each.ordered, each.equals)
             for each in shapes
-            if usable
+            if usable and (given := each.sender(self.envelope, peer)) is not None
         ]
         self.prepared = (shapes, peer, rows)
         return rows
@@ -143,7 +164,7 @@ class Shapes:
         self._families: dict[Header, Family] = {}
         self._seen: set[Header] = set()
         self._headers: dict[str, Family] = {}
-        self._senders: dict[tuple[str, ...], _Sender] = {}
+        self._senders: dict[tuple[str, ...] | str, _Sender] = {}
         self._made = 0
 
     @property
@@ -185,35 +206,39 @@ class Shapes:
             ordinal: Number of the first one.
         """
         senders = self._senders
-        limit = received + DAY
+        limit, stamp, longest = _moments[received]
+        if uid is not None and not is_clean(uid):
+            longest = -1
         noted = unknown = 0
         lines: list[bytes] = []
-        usable = uid is None or is_clean(uid)
         for number, raw in enumerate(raws, ordinal):
             text = raw.decode("latin-1")
             if text[-1:] < " ":
                 text = text.rstrip("\r\n\0")
-            head = _head(text)
-            sender = senders.get(head.groups()) if head is not None else None
-            if sender is None and head is not None:
-                sender = self._meet(text, head)
+            if text[:4] == "CEF:":
+                start = text.partition("=")[0]
+                sender = senders.get(start) or self._meet_bare(start)
+                end = sender.end if sender else 0
+            else:
+                head = _head(text)
+                sender = head and (senders.get(head.groups()) or self._meet(text, head))
+                end = head.end() if head else 0
             size = len(text)
-            if head is None or sender is None or size in CUT_SIZES or size > _LONGEST or not usable:
+            if sender is None or size in CUT_SIZES or size > longest:
                 lines.append(ordinary(raw, number))
                 continue
             shapes, known_peer, rows = sender.prepared
             family = sender.family
             if shapes is not family.shapes or known_peer != peer:
                 rows = sender.prepare(peer)
-            end = head.end()
-            equals = text.count("=", end) if len(rows) > 1 else -1
+            equals = text.count("=") if len(rows) > 1 else -1  # a header has none
             words = ""
             for write, given, ordered, count in rows:
-                if count != equals >= 0 or given is None:
+                if count != equals >= 0:
                     continue
                 if not (ordered or words):
-                    words = in_order(text[end:])
-                line = write(text, words, end, given, received, limit, raw, uid, number)
+                    words = in_order(text[end:], equals)
+                line = write(text, words, end, given, received, limit, stamp, raw, uid, number)
                 if line is not None:
                     lines.append(line)
                     if family.remarkable:
@@ -256,14 +281,25 @@ class Shapes:
         """A sender's first record of a header that has shapes, which makes the sender known."""
         start, end = text.find("CEF:"), head.end()
         family = self._headers.get(text[start:end]) if start >= 0 else None
-        if family is None or start < head.start(4) or end > _LONGEST_HEAD:
+        if family is None or start < head.start(3) or end > _LONGEST_HEAD:
             return None
         if not is_clean(text[:end]):
             return None
+        envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
+        return self._remember(head.groups(), _Sender(family, envelope, end))
+
+    def _meet_bare(self, start: str) -> _Sender | None:
+        """The same for a record without a prefix; `start` is all before its first equals sign."""
+        end = start.rfind("|", 0, _LONGEST_HEAD) + 1
+        family = self._headers.get(start[:end])
+        if family is None or len(start) > _LONGEST_HEAD or not is_clean(start):
+            return None
+        return self._remember(start, _Sender(family, syslog.NO_ENVELOPE, end))
+
+    def _remember(self, key: tuple[str, ...] | str, sender: _Sender) -> _Sender:
         if len(self._senders) >= MOST_SENDERS:
             self._senders.clear()
-        envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
-        sender = self._senders[head.groups()] = _Sender(family, envelope)
+        self._senders[key] = sender
         return sender
 
     def _teach(self, event: Event, family: Family) -> None:

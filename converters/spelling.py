@@ -17,7 +17,7 @@ from datto_siem.converters import casts
 from datto_siem.converters.memo import TextMemo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from datto_siem.converters.event import Event
     from datto_siem.converters.plan.model import Cast
@@ -38,10 +38,10 @@ _STRICT: Mapping[str, str] = {
     "ip": f"({_QUAD})",
     "int": "(0|[1-9][0-9]{0,17})",
     "port": f"({_PORT})",
-    "time": "([0-9]{13})",
+    "time": "([0-9]{10}([0-9]{3}))",
     "hostport": f"({_QUAD}):({_PORT})",
     "uid": "([0-9A-Fa-f-]{36})",
-    "email": f"([{_SMALL}]{_ALL})@([{_SMALL}]{_ALL})",
+    "email": f"(([{_SMALL}]{_ALL})@([{_SMALL}]{_ALL}))",
     "span": "(0|[1-9][0-9]{0,8})",
 }
 """Cast -> the form most values have; what matches fits the cast."""
@@ -73,6 +73,20 @@ READERS: Mapping[str, TextMemo] = {
 }
 """Cast -> its values by text, for the wide form: users, addresses and names come again."""
 _CLEAN = re.compile(r"[ !#-\[\]-~]*").fullmatch
+
+
+_GROUP = re.compile(r"(?<!\\)\((?!\?)")  # in a class none stands: neither table nor form has one
+
+
+def capturing(pattern: str, kept: Iterable[bool]) -> str:
+    """A pattern without the groups that nobody reads: each costs a text."""
+    wanted = iter(kept)
+    return _GROUP.sub(lambda _: "(" if next(wanted) else "(?:", pattern)
+
+
+def uncaptured(kind: str) -> str:
+    """A cast's strict form without groups."""
+    return _GROUP.sub("(?:", _STRICT[kind])
 
 
 def is_clean(text: str) -> bool:
@@ -125,6 +139,11 @@ class Pair(NamedTuple):
         """Whether the value may hold blanks."""
         return self.form == "wide" and self.kind == "text"
 
+    @property
+    def may_be_words(self) -> bool:
+        """Whether the value may hold blanks, or does."""
+        return self.has_blanks or " " in self.text
+
 
 class Spelling(NamedTuple):
     """The pairs of a record, in its order or, for records in any order, in that of their keys."""
@@ -142,7 +161,7 @@ class Spelling(NamedTuple):
     def pattern(self) -> str:
         """What a record's extension must match, whole."""
         inner = " ".join(pair.pattern(self.colon) for pair in self.pairs)
-        return inner + r"(?<! )\Z"
+        return inner + (r"(?<! )\Z" if self.pairs and self.pairs[-1].has_blanks else r"\Z")
 
     @property
     def equals(self) -> int:
@@ -202,10 +221,15 @@ def spelling(event: Event, colon: bool, lists: Mapping[str, Cast]) -> Spelling |
     return Spelling(tuple(pairs), colon, True)
 
 
-def in_order(body: str) -> str:
-    """The pairs of an extension without colon pairs, sorted; "" when that is not its form."""
+def in_order(body: str, equals: int = -1) -> str:
+    """The pairs of an extension without colon pairs, sorted; "" when that is not its form.
+
+    Args:
+        body: The extension.
+        equals: How many equals signs it has; counted when negative.
+    """
     pairs = body.split(" ")
-    if body.count("=") != len(pairs):
+    if len(pairs) != (equals if equals >= 0 else body.count("=")):
         if body[-1:] == " " or "  " in body or "=" not in pairs[0]:
             return ""
         whole: list[str] = []

@@ -64,6 +64,7 @@ def test_a_shape_is_made_once_a_header_was_met_often(monkeypatch: pytest.MonkeyP
     ("old", "new"),
     [
         (b"cs2:Guest", b"cs2:a b  c"),
+        (b"cs2:Guest", b"cs2:Guest "),
         (b"cs2:Guest", b"cs2:a:b"),
         (b"cs2:Guest", b"cs2:a=b"),
         (b"cs2:Guest", b'cs2:"Guest"'),
@@ -86,6 +87,15 @@ def test_what_is_unusual_takes_the_ordinary_way(
     assert line != PROBE
     assert converter.shapes.write(line, RECEIVED) is None
     assert converter.encode(line, RECEIVED) == reference(converter, line)
+
+
+@pytest.mark.parametrize("received", [1, 1_420_070_399_999, 9_999_999_999_999, RECEIVED + 1])
+def test_a_receive_time_from_another_age_changes_no_byte(
+    converter: Converter, received: int
+) -> None:
+    teach(converter, PROBE)
+    want = dump(converter.run(converter.decoder.decode(PROBE, received)).document)
+    assert converter.encode(PROBE, received) == want
 
 
 def test_a_time_a_day_ahead_is_the_latest_that_is_taken(converter: Converter) -> None:
