@@ -66,6 +66,34 @@ def test_its_files_are_read_by_their_own_parsers(name: str, tmp_path: Path) -> N
             subprocess.run(["sh", "-n", place], check=True)  # noqa: S603, S607
 
 
+def test_fluentds_sections_close_and_parameters_stand_inside_them() -> None:
+    open_: list[str] = []
+    for line in generate("fluentd-exec")["datto.conf"].decode().splitlines():
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if found := re.fullmatch(r"<([a-z]+)(?: [a-z.*]+)?>", text):
+            open_.append(found.group(1))
+        elif found := re.fullmatch(r"</([a-z]+)>", text):
+            assert open_.pop() == found.group(1)
+        else:
+            assert open_, text
+            assert re.fullmatch(r"@?[a-z_]+ \S.*", text), text
+    assert open_ == []
+
+
+def test_fluent_bits_parsers_are_sections_of_known_keys() -> None:
+    for name in ("parsers.conf", "parsers_json.conf"):
+        section = ""
+        for line in generate("fluent-bit-exec")[name].decode().splitlines():
+            text = line.strip()
+            if text.startswith("["):
+                section = text
+            elif text and not text.startswith("#"):
+                assert section == "[PARSER]"
+                assert text.split()[0] in ("Name", "Format", "Regex"), text
+
+
 def commands(text: str) -> list[list[str]]:
     """Arguments of every `datto-siem filter` in a file."""
     joined = re.sub(r"\\\n\s*", " ", text)
