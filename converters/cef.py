@@ -34,7 +34,7 @@ BLANKS = " \t\r\n\0\x0b\x0c"
 _ESCAPE = re.compile(r"\\([\\=|nr])")
 _HEADER_ESCAPE = re.compile(r"\\([\\|])")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,\-]*(?:\[[0-9]+\])?")
-_SEVERITY = frozenset(
+SEVERITIES = frozenset(
     [
         "",
         *(str(number) for number in range(11)),
@@ -46,6 +46,7 @@ _SEVERITY = frozenset(
         "very high",
     ]
 )
+"""What a header's severity may be, in lower case."""
 _TEXT = {"\\": "\\", "=": "=", "|": "|", "n": "\n", "r": "\r"}
 
 
@@ -102,7 +103,7 @@ def split_header(text: str, start: int) -> Split | None:
         at = end + 1
         begins.append(at)
         end = _pipe(text, at)
-    if len(parts) == FIELDS and (parts[6].lower() in _SEVERITY or "=" not in parts[6]):
+    if len(parts) == FIELDS and (parts[6].lower() in SEVERITIES or "=" not in parts[6]):
         return Split(_header(parts), at, "")
     return _short(text, [*parts, text[at:]][: FIELDS + 1], begins)
 

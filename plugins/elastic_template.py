@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from datto_siem.converters import Converter
     from datto_siem.converters.plan.model import EventPlan
 
-NAME = "logs-datto.log"
+DATASET = "datto.log"
+"""Dataset that the tables write into documents, unless products are told apart."""
+NAME = f"logs-{DATASET}"
 OWNER = "datto-siem"
 _COMPONENTS = ("datto-ecs@mappings", "datto-vendor@mappings", "datto@settings")
 _DEFAULT = "datto-pipeline@settings"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import Converter
 
@@ -24,6 +24,28 @@ if TYPE_CHECKING:
 
     from datto_siem.converters.plan.model import EventPlan, Reading
     from datto_siem.converters.tables.model import Tables
+
+
+class Difference(NamedTuple):
+    """Where rules do not give what the converter gives: a row of a `KNOWN_DIFFERENCES`.
+
+    The artefact's README lists it, and a test fails when no record needs it any more.
+
+    Attributes:
+        path: Names or paths of fields, parted by blanks; `*` stands for anything.
+        when: Of which records it is true; the test knows the condition by these words.
+        reason: Why, for the README.
+        only: Targets it concerns; all when empty.
+    """
+
+    path: str
+    when: str
+    reason: str
+    only: tuple[str, ...] = ()
+
+    def concerns(self, target: str) -> bool:
+        """Whether it is about documents of a target."""
+        return not self.only or target in self.only
 
 
 @dataclass(frozen=True)

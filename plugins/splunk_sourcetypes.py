@@ -1,12 +1,7 @@
-"""Sourcetypes in Splunk: by which name a form of a product's records goes.
-
-The sink sends under these names and the generated add-on reads them, so both read this table.
-"""
+"""Names in Splunk: the sink sends under them and the generated add-on reads them."""
 
 from __future__ import annotations
 
-PRODUCTS = ("access_point", "secure_edge", "switch")
-"""Source tables whose records have a sourcetype of their own in raw form."""
 SOURCETYPES: dict[str, dict[str, str]] = {
     "cim": {"": "datto:cim"},
     "ecs": {"": "datto:ecs"},
@@ -19,3 +14,5 @@ SOURCETYPES: dict[str, dict[str, str]] = {
     },
 }
 """Form -> product -> sourcetype; "" for any other."""
+EVENT_ID = "datto_event_id"
+"""Indexed field of every event: what the CIM table calls the record's id."""

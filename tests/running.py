@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
+    from datto_siem.plugins.forwarder.log import Log
+    from datto_siem.plugins.record import Record
+
 PATIENCE = 60.0
 COMMAND = (sys.executable, "-m", "datto_siem.plugins.cli", "forward")
 
@@ -39,6 +42,22 @@ def until(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError(f"in {patience:g} s: not {why}")
+
+
+def drain(log: Log, count: int, output: str = "out") -> list[Record]:
+    """So many records of a log, committed by an output."""
+    found: list[Record] = []
+    with contextlib.closing(log.reader(output)) as reader:
+
+        def enough() -> bool:
+            chunk = reader.read(1 << 18)
+            if chunk is not None:
+                found.extend(chunk.records)
+                reader.commit(chunk.end)
+            return len(found) >= count
+
+        until(enough, f"{count} records")
+    return found
 
 
 class Forwarder:

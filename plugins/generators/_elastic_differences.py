@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Difference(NamedTuple):
-    """Where documents may differ.
-
-    Attributes:
-        paths: Glob over paths of the document.
-        condition: Which records.
-        reason: Why it cannot be otherwise.
-    """
-
-    paths: str
-    condition: str
-    reason: str
-
+from datto_siem.plugins.generator import Difference
 
 KNOWN_DIFFERENCES = (
     Difference(
@@ -32,6 +17,4 @@ KNOWN_DIFFERENCES = (
 
 def listed() -> str:
     """The differences as rows of a Markdown table."""
-    return "".join(
-        f"| `{row.paths}` | {row.condition} | {row.reason} |\n" for row in KNOWN_DIFFERENCES
-    )
+    return "".join(f"| `{row.path}` | {row.when} | {row.reason} |\n" for row in KNOWN_DIFFERENCES)

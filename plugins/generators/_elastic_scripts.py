@@ -7,12 +7,13 @@ The runtime under `painless/` holds no mapping fact: everything a table says rea
 from __future__ import annotations
 
 import calendar
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import times
+from datto_siem.converters.cef import SEVERITIES
 from datto_siem.converters.given import ATTRIBUTES
 from datto_siem.plugins.generators._portable import portable
+from datto_siem.plugins.generators._shipped import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,9 +27,6 @@ _DECODE = (*_SHARED, "syslog", "pairs", "decode")
 _CONVERT = (*_SHARED, "fields", "plan", "convert")
 _ANY = ("text", "lower", "list", "span")  # casts every text fits, where pairs are parted
 _HEAD = ("version", "vendor", "product", "device_version", "class_id", "name", "severity")
-_SEVERITIES = (
-    "", *map(str, range(11)), "unknown", "low", "medium", "high", "very-high", "very high",
-)  # fmt: skip
 
 
 class Script(NamedTuple):
@@ -62,7 +60,7 @@ def scripts(context: Context, longest: int) -> tuple[Script, Script]:
         "zone_names": _marks([*times.ZONES, *times.AMBIGUOUS_ZONES]),
         "sources": data["sources"],
         "events": [_parted(row, casts) for row in events],
-        "severities": list(_SEVERITIES),
+        "severities": sorted(SEVERITIES),
         "switches": [],
         "undecodable": undecodable,
         "text": numbers[f"{anything}/text"],
@@ -90,11 +88,8 @@ def scripts(context: Context, longest: int) -> tuple[Script, Script]:
 
 def _source(names: Iterable[str]) -> str:
     """The parts as one script, without remarks and indentation: a cluster counts its characters."""
-    folder = resources.files("datto_siem.plugins.generators") / "painless"
     lines = [
-        line.strip()
-        for name in names
-        for line in (folder / f"{name}.painless").read_text("utf-8").splitlines()
+        line.strip() for name in names for line in part("painless", f"{name}.painless").splitlines()
     ]
     source = "\n".join(line for line in lines if line and not line.startswith("//"))
     if len(source.encode()) > MOST_CHARACTERS:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING
+
+from datto_siem.plugins.generators._shipped import names, part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,12 +20,5 @@ TARGETS = ("ecs", "cim", "ocsf", "asim", "csl")
 
 def ready(context: Context, folder: str) -> Mapping[str, bytes]:
     """Every file of a folder, by name."""
-    marks = {b"@TARGET@": context.target.encode(), b"@STAMP@": context.stamp.encode()}
-    found = {}
-    place = resources.files("datto_siem.plugins.generators").joinpath(folder)
-    for entry in sorted(place.iterdir(), key=lambda each: each.name):
-        content = entry.read_bytes()
-        for mark, text in marks.items():
-            content = content.replace(mark, text)
-        found[entry.name] = content
-    return found
+    words = {"TARGET": context.target, "STAMP": context.stamp}
+    return {name: part(folder, name, words).encode() for name in names(folder)}

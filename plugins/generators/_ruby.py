@@ -1,4 +1,4 @@
-"""Values as Ruby source, and the files that go into Logstash artefacts.
+"""Values as Ruby source.
 
 A literal is ASCII whatever its text holds, so neither a comment's encoding nor a heredoc's end can
 change what it says: strings stand between double quotes, and everything that could end or open
@@ -8,15 +8,9 @@ something there is escaped.
 from __future__ import annotations
 
 import re
-from importlib import resources
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 _UNSAFE = re.compile(r"[^ !$-\[\]-~]")  # all but printable ASCII without `"`, `#` and the backslash
-_MARK = re.compile(r"@([A-Z]+)@")
-_FOLDER = "ruby"
 
 
 def literal(value: Any) -> str:
@@ -48,25 +42,3 @@ def _escaped(match: re.Match[str]) -> str:
     if 0xD800 <= code <= 0xDFFF:
         raise ValueError("a lone surrogate is no text in Ruby")
     return f"\\u{{{code:x}}}"
-
-
-def shipped(name: str) -> str:
-    """A file that goes into an artefact, as it stands in this package."""
-    place = resources.files("datto_siem.plugins.generators") / _FOLDER / name
-    return place.read_text(encoding="utf-8")
-
-
-def filled(text: str, marks: Mapping[str, str]) -> str:
-    """A text with its `@NAME@` replaced; a mark nobody fills stays as it is.
-
-    A replacement of several lines takes over the blanks before its mark.
-    """
-
-    def one(match: re.Match[str]) -> str:
-        found = marks.get(match[1])
-        if found is None:
-            return match[0]
-        before = match.string[: match.start()].rpartition("\n")[2]
-        return found.replace("\n", "\n" + (before if before.isspace() else ""))
-
-    return _MARK.sub(one, text)

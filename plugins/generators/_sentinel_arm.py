@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters.schemas.sentinel_columns import columns
 from datto_siem.plugins.generators import _kql as kql
-from datto_siem.plugins.generators._sentinel_connector import connector
 from datto_siem.plugins.generators._sentinel_legs import CSL, UNKNOWN, WORKSPACE
 from datto_siem.plugins.generators._sentinel_read import OURS
 from datto_siem.plugins.sentinel_streams import STREAMS
@@ -168,9 +167,12 @@ def _reference(kind: str, name: str) -> str:
 
 
 def template(
-    functions: Sequence[Function], tables: Mapping[str, Mapping[str, str]], stamp: str
+    functions: Sequence[Function],
+    tables: Mapping[str, Mapping[str, str]],
+    page: Mapping[str, Any],
+    stamp: str,
 ) -> dict[str, Any]:
-    """Everything in one."""
+    """Everything in one; `page` is the connector's."""
     return {
         "$schema": _SCHEMA,
         "contentVersion": "1.0.0.0",
@@ -188,7 +190,7 @@ def template(
             rule(tables),
             role(),
             *(function(each) for each in functions),
-            connector(tables),
+            page,
         ],
         "outputs": {
             "endpoint": {
@@ -213,12 +215,13 @@ def quiet(legs: Sequence[Leg]) -> str:
 
     The dialect of transforms knows no `not()`, so a row is kept when one of the conditions fails.
     """
-    names = sorted({name for leg in legs for name in leg.names})
+    names = sorted({(name, leg.source["vendor"]) for leg in legs for name in leg.names})
     tests = []
-    for name in names:
+    for name, vendor in names:
         class_id, _, event = name.rpartition("/")
         tests.append(
-            f"(DeviceVendor != 'Datto' or DeviceEventClassID != {kql.text(class_id)}"
+            f"(tolower(DeviceVendor) != {kql.text(vendor)}"
+            f" or DeviceEventClassID != {kql.text(class_id)}"
             f" or Activity != {kql.text(event)})"
         )
     return f"source\n| where {' and '.join(tests)}\n"

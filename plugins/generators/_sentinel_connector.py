@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datto_siem.plugins.generators._sentinel_legs import CSL, UNKNOWN, WORKSPACE
+from datto_siem.plugins.generators._sentinel_legs import CSL, UNKNOWN, WORKSPACE, from_vendors
 from datto_siem.plugins.sentinel_streams import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 CONNECTOR = "DattoNetworkingPush"
 _LAST = "| summarize Time = max(TimeGenerated)\n| where isnotempty(Time)"
 
 
-def connector(tables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def connector(tables: Iterable[str], asim: Mapping[str, Any]) -> dict[str, Any]:
     """The connector's page of kind Push: its button makes rule, application and secret."""
     return {
         "type": "Microsoft.OperationalInsights/workspaces/providers/dataConnectorDefinitions",
@@ -22,7 +22,7 @@ def connector(tables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         "name": f"[concat({WORKSPACE}, '/Microsoft.SecurityInsights/{CONNECTOR}')]",
         "location": "[parameters('location')]",
         "kind": "Customizable",
-        "properties": {"connectorUiConfig": _page(tables)},
+        "properties": {"connectorUiConfig": _page(tables, asim)},
     }
 
 
@@ -49,8 +49,8 @@ def push() -> dict[str, Any]:
     }
 
 
-def _page(tables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    queries = {name: _ours(name) for name in tables}
+def _page(tables: Iterable[str], asim: Mapping[str, Any]) -> dict[str, Any]:
+    queries = {name: _ours(name, asim) for name in tables}
     every = f"union isfuzzy=true {', '.join(f'({query})' for query in queries.values())}"
     return {
         "id": CONNECTOR,
@@ -68,7 +68,8 @@ def _page(tables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
             {
                 "description": "Wrong Wi-Fi passphrases by station",
                 "query": (
-                    "_Im_Authentication(eventresult='Failure')\n| where EventVendor == 'Datto'\n"
+                    "_Im_Authentication(eventresult='Failure')\n"
+                    f"| where {from_vendors(asim, 'EventVendor')}\n"
                     "| summarize count() by SrcDvcId, TargetAppName"
                 ),
             }
@@ -92,12 +93,12 @@ def _page(tables: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     }
 
 
-def _ours(name: str) -> str:
+def _ours(name: str, asim: Mapping[str, Any]) -> str:
     if name == UNKNOWN:
         return name
     if name == CSL:
-        return f"{CSL} | where DeviceVendor == 'Datto'"
-    return f"{name} | where EventVendor == 'Datto'"
+        return f"{CSL} | where {from_vendors(asim, 'DeviceVendor')}"
+    return f"{name} | where {from_vendors(asim, 'EventVendor')}"
 
 
 def _permissions() -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.schemas.sentinel_columns import columns
@@ -10,6 +9,7 @@ from datto_siem.plugins.generators._portable import portable
 from datto_siem.plugins.generators._sentinel_legs import CSL, UNKNOWN, Leg, legs
 from datto_siem.plugins.generators._sentinel_parser import Parser
 from datto_siem.plugins.generators._sentinel_schema import PRODUCT, SCHEMAS, TIMES, parameters
+from datto_siem.plugins.generators._shipped import part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +47,14 @@ def functions(context: Context) -> tuple[Function, ...]:
     made: list[Function] = []
     for table, schema in SCHEMAS.items():
         if table in found:
-            parser = Parser(found[table], every, asim, _columns(table), _library())
+            parser = Parser(found[table], every, asim, _columns(table), part("kql", "casts.kql"))
             filters: Mapping[str, Filter] = {**TIMES, **schema.filters}
             for name, kept in ((schema.filtering, filters), (schema.parameterless, {})):
                 lead = _lead(name, found[table], context.stamp)
                 made.append(
                     Function(name, table, schema, parameters(kept), parser.body(lead, schema, kept))
                 )
-    parser = Parser(found[UNKNOWN], every, asim, _columns(UNKNOWN), _library())
+    parser = Parser(found[UNKNOWN], every, asim, _columns(UNKNOWN), part("kql", "casts.kql"))
     lead = _lead(UNKNOWN_EVENTS, found[UNKNOWN], context.stamp)
     body = parser.body(lead, None, TIMES)
     return (*made, Function(UNKNOWN_EVENTS, UNKNOWN, None, parameters(TIMES), body))
@@ -75,11 +75,6 @@ def _lead(name: str, rows: list[Leg], stamp: str) -> list[str]:
 
 def _columns(table: str) -> dict[str, str]:
     return {name: column.type for name, column in columns().table(table).items()}
-
-
-def _library() -> str:
-    folder = resources.files("datto_siem.plugins.generators") / "kql"
-    return (folder / "casts.kql").read_text(encoding="utf-8")
 
 
 def _skipped(csl: Mapping[str, Any]) -> frozenset[str]:

@@ -49,6 +49,14 @@ class Leg:
         return str(self.plan["facts"]["Type"])
 
 
+def from_vendors(asim: Mapping[str, Any], column: str) -> str:
+    """A condition: the vendor of a row is one that source tables name, without case."""
+    named = sorted({source["vendor"] for source in asim["sources"] if source["vendor"]})
+    if len(named) == 1:
+        return f"{column} =~ {kql.text(named[0])}"
+    return f"{column} in~ {kql.texts(named)}"
+
+
 def legs(
     asim: Mapping[str, Any], csl: Mapping[str, Any], skipped: frozenset[str]
 ) -> dict[str, list[Leg]]:

@@ -21,7 +21,7 @@ from datto_siem.plugins.generators._sentinel_expr import (
     typed,
 )
 from datto_siem.plugins.generators._sentinel_filters import filtered
-from datto_siem.plugins.generators._sentinel_legs import Leg, choose, classify, of
+from datto_siem.plugins.generators._sentinel_legs import Leg, choose, classify, from_vendors, of
 from datto_siem.plugins.generators._sentinel_read import SLOTS, Reader
 from datto_siem.plugins.generators._sentinel_schema import TIMES, Filter, Schema
 
@@ -127,7 +127,7 @@ class Parser:
             row = filters[name]
             test = row.test.format(column=row.column, name=name)
             yield f"| where isnull({name}) or {test}"
-        yield "| where DeviceVendor =~ 'Datto'"
+        yield f"| where {from_vendors(self.asim, 'DeviceVendor')}"
         classes = {name.rpartition("/")[0] for leg in self.legs for name in leg.names}
         if "*" not in classes:
             yield f"| where DeviceEventClassID in {kql.texts(sorted(classes))}"

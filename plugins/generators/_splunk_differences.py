@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Difference(NamedTuple):
-    """One difference.
-
-    Attributes:
-        fields: Names, parted by blanks; `*` stands for anything.
-        when: Which records have it; the proof knows each of these conditions by its words.
-        reason: Why.
-    """
-
-    fields: str
-    when: str
-    reason: str
-
+from datto_siem.plugins.generator import Difference
 
 KNOWN_DIFFERENCES: tuple[Difference, ...] = (
     Difference(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from datto_siem.plugins.generators import _spl
 from datto_siem.plugins.generators._splunk_fields import Fields
 from datto_siem.plugins.generators._splunk_walk import Names
+from datto_siem.plugins.splunk_sourcetypes import EVENT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_ENVELOPE = frozenset({"_time", "datto_event_id"})  # the sender gives them beside the event
+_ENVELOPE = frozenset({"_time", EVENT_ID})  # the sender gives them beside the event
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from datto_siem.plugins.generators._splunk_eval import (
 from datto_siem.plugins.generators._splunk_times import plausible, span, time
 from datto_siem.plugins.generators._splunk_types import CASTS
 from datto_siem.plugins.generators._splunk_walk import MOST_LISTED, Names, listed
+from datto_siem.plugins.splunk_sourcetypes import EVENT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ GIVEN: Mapping[str, str] = {
     "peer.ip": when(f"match(host,{_spl.pattern(ADDRESS)})", "lower(host)"),
     "received": "(_indextime*1000)",
     "processed": "(_indextime*1000)",
-    "uid": "datto_event_id",
+    "uid": EVENT_ID,
     "original": "_raw",
     "fault": when(
         present("line_short"),

@@ -11,10 +11,10 @@ import json
 import struct
 import tarfile
 import zlib
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.generators import _spl
+from datto_siem.plugins.generators._shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,6 @@ _FIXED = {
 
 def files(addon: Addon, version: str, stamp: str, readme: str, samples: str) -> dict[str, bytes]:
     """Every file of the app, by its path in the app's folder."""
-    folder = resources.files("datto_siem.plugins.generators") / "splunk"
     confs = {
         "props": addon.props,
         "transforms": addon.transforms,
@@ -50,7 +49,7 @@ def files(addon: Addon, version: str, stamp: str, readme: str, samples: str) -> 
             for name, stanzas in confs.items()
         },
         **{f"lookups/{name}": content for name, content in addon.lookups.items()},
-        **{path: (folder / name).read_bytes() for path, name in _FIXED.items()},
+        **{path: shipped("splunk", name) for path, name in _FIXED.items()},
         "app.manifest": (json.dumps(_manifest(version), indent=2) + "\n").encode(),
         "README.md": readme.encode(),
         "samples/datto.samples": samples.encode(),

@@ -16,7 +16,8 @@ from datto_siem.plugins.generators._splunk_eval import NULL, absent, either, pre
 from datto_siem.plugins.generators._splunk_event import is_one_of, source_events
 from datto_siem.plugins.generators._splunk_extract import Extraction
 from datto_siem.plugins.generators._splunk_fields import clean
-from datto_siem.plugins.splunk_sourcetypes import PRODUCTS, SOURCETYPES
+from datto_siem.plugins.products import PRODUCTS
+from datto_siem.plugins.splunk_sourcetypes import SOURCETYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datto_siem.plugins.elastic_template import NAME, OWNER, Default, templates
+from datto_siem.plugins.elastic_template import DATASET, NAME, OWNER, Default, templates
 from datto_siem.plugins.generators._elastic_differences import KNOWN_DIFFERENCES, listed
 from datto_siem.plugins.generators._elastic_json import written
 from datto_siem.plugins.generators._elastic_pipeline import (
@@ -33,7 +33,6 @@ TARGETS: tuple[str, ...] = ()
 ENTRY = NAME
 CORE = f"{NAME}-core"
 CUSTOM = f"{NAME}@custom"
-_DATASETS = ("datto.log",)
 _PRODUCTS = {"elasticsearch": False, "opensearch": True}
 
 
@@ -78,7 +77,7 @@ def _bodies(context: Context, opensearch: bool) -> dict[str, dict[str, Any]]:
     default = Default(ENTRY, () if opensearch else tail_fields())
     return {
         **{f"/_ingest/pipeline/{name}": body for name, body in pipelines.items()},
-        **templates(context.converter("ecs"), _DATASETS, opensearch, default),
+        **templates(context.converter("ecs"), (DATASET,), opensearch, default),
     }
 
 

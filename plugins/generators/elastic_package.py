@@ -6,7 +6,6 @@ The pipeline is `elastic_ingest`'s; ready texts are kept under `elastic-package/
 from __future__ import annotations
 
 import re
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -22,6 +21,7 @@ from datto_siem.plugins.generators._elastic_pipeline import (
     tail_fields,
 )
 from datto_siem.plugins.generators._elastic_samples import RECEIVED, samples
+from datto_siem.plugins.generators._shipped import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,22 +94,15 @@ def _ready(
     """The texts kept beside this module, their marks filled in."""
     numbers = re.match(r"[0-9]+\.[0-9]+\.[0-9]+", context.version)
     marks = {
-        "@STAMP@": context.stamp,
-        "@VERSION@": numbers[0] if numbers else "0.0.0",
-        "@ECS@": converter.target.version,
-        "@DIFFERENCES@\n": listed() + "\n",
-        "@FIELDS@\n": "".join(
-            f"| `{name}` | {row['type']} | {_description(name)} |\n" for name, row in ours.items()
+        "STAMP": context.stamp,
+        "VERSION": numbers[0] if numbers else "0.0.0",
+        "ECS": converter.target.version,
+        "DIFFERENCES": listed(),
+        "FIELDS": "\n".join(
+            f"| `{name}` | {row['type']} | {_description(name)} |" for name, row in ours.items()
         ),
     }
-    found = {}
-    folder = resources.files("datto_siem.plugins.generators") / "elastic-package"
-    for name, place in _READY.items():
-        text = (folder / name).read_text("utf-8")
-        for mark, value in marks.items():
-            text = text.replace(mark, value)
-        found[place] = text
-    return found
+    return {place: part("elastic-package", name, marks) for name, place in _READY.items()}
 
 
 class _Literal(str):

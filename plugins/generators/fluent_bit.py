@@ -8,11 +8,12 @@ target.
 from __future__ import annotations
 
 import re
-from importlib import resources
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from datto_siem.plugins.generator import Difference
 from datto_siem.plugins.generators import _lua
 from datto_siem.plugins.generators._portable import portable
+from datto_siem.plugins.generators._shipped import filled, part
 from datto_siem.plugins.sentinel_streams import STREAMS
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 USAGE = "Fluent Bit pipeline with a self-contained Lua filter"
 TARGETS = ("ecs", "ocsf", "cim", "asim", "csl")
 PARTS = ("letters", "text", "times", "casts", "syslog", "sha1", "decode", "plan", "filter")
+_FOLDER = "lua"
 _TITLES = {
     "ecs": "Elastic Common Schema",
     "ocsf": "OCSF",
@@ -67,23 +69,7 @@ _MEANINGS = {
 }
 
 
-class Difference(NamedTuple):
-    """Where a document is not the converter's.
-
-    Attributes:
-        path: Paths of the document, `*` for any part of one.
-        when: Of which records it is true.
-        reason: Why.
-        targets: Targets it is true of.
-    """
-
-    path: str
-    when: str
-    reason: str
-    targets: tuple[str, ...] = TARGETS
-
-
-KNOWN_DIFFERENCES = (
+KNOWN_DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "event.id",
         "always",
@@ -106,7 +92,7 @@ def files(context: Context) -> Mapping[str, bytes]:
         "README.md": _readme(context, data),
         "datto.lua": script(context, data),
         "fluent-bit.yaml": _pipeline(context, data),
-        "parsers.conf": _part("parsers.conf"),
+        "parsers.conf": part(_FOLDER, "parsers.conf"),
     }
     return {path: text.encode() for path, text in found.items()}
 
@@ -114,7 +100,7 @@ def files(context: Context) -> Mapping[str, bytes]:
 def script(context: Context, data: dict[str, Any]) -> str:
     """The filter script: settings, tables, then the fixed parts."""
     place = _IDS.get(context.target)
-    settings = _filled(_part("settings.lua"), {"id": _lua.literal(place)})
+    settings = part(_FOLDER, "settings.lua", {"id": _lua.literal(place)})
     parts = [
         f"-- {context.stamp}\n",
         f"-- Fluent Bit's Lua filter for Datto's records: call `datto`. To {context.target}.\n\n",
@@ -122,7 +108,7 @@ def script(context: Context, data: dict[str, Any]) -> str:
         _chunk("settings", settings),
         f"\n-- the mapping tables\nM.tables = {_lua.table(_tables(data))}\n",
     ]
-    parts += [_chunk(name, _part(f"{name}.lua")) for name in PARTS]
+    parts += [_chunk(name, part(_FOLDER, f"{name}.lua")) for name in PARTS]
     return "".join(parts)
 
 
@@ -165,24 +151,24 @@ def _tables(data: dict[str, Any]) -> dict[str, Any]:
 
 def _pipeline(context: Context, data: dict[str, Any]) -> str:
     words = {"stamp": context.stamp, "title": _TITLES[context.target]}
-    text = _filled(_part("pipeline.yaml"), words)
+    text = part(_FOLDER, "pipeline.yaml", words)
     if context.target == "asim":
         tables = _constants(data, "Type")
         outputs = "".join(_sentinel(f"sentinel.{table}", table) for table in tables)
         return f"{text}{_ROUTES}\n  outputs:\n{outputs}{_UNREAD}"
     if context.target == "csl":
         return f"{text}\n  outputs:\n{_sentinel('datto', 'CommonSecurityLog')}"
-    output = _part(f"output_{context.target}.yaml")
+    output = part(_FOLDER, f"output_{context.target}.yaml")
     if context.target == "ecs":
         names = [_constants(data, f"data_stream.{part}") for part in _STREAM]
-        output = _filled(output, {"index": "-".join(name[0] for name in names)})
+        output = filled(output, {"index": "-".join(name[0] for name in names)})
     return text + output
 
 
 def _sentinel(match: str, table: str) -> str:
     """The output of one table's rows; Fluent Bit puts `Custom-` before a stream's name itself."""
     stream = STREAMS.get(table, f"Custom-{table}").removeprefix("Custom-")
-    return _filled(_part("output_sentinel.yaml"), {"match": match, "stream": stream})
+    return part(_FOLDER, "output_sentinel.yaml", {"match": match, "stream": stream})
 
 
 def _constants(data: dict[str, Any], path: str) -> list[str]:
@@ -209,10 +195,10 @@ def _readme(context: Context, data: dict[str, Any]) -> str:
         "differences": "\n".join(
             f"| `{row.path}` | {row.when} | {row.reason} |"
             for row in KNOWN_DIFFERENCES
-            if context.target in row.targets
+            if row.concerns(context.target)
         ),
     }
-    return _filled(_part("README.md"), words)
+    return part(_FOLDER, "README.md", words)
 
 
 def _events(data: dict[str, Any]) -> str:
@@ -222,13 +208,3 @@ def _events(data: dict[str, Any]) -> str:
         if named:
             lines.append(f"\n- {source['name']}: {', '.join(f'`{name}`' for name in named)}")
     return "".join(lines) + "\n"
-
-
-def _part(name: str) -> str:
-    folder = resources.files("datto_siem.plugins.generators") / "lua"
-    return (folder / name).read_text(encoding="utf-8")
-
-
-def _filled(text: str, words: Mapping[str, str]) -> str:
-    """A text with each `@word@` replaced, in one pass: what is put in is not read again."""
-    return re.sub(r"@([a-z]+)@", lambda match: words[match[1]], text)

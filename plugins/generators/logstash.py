@@ -6,32 +6,21 @@ fixed part is `ruby/datto_siem.rb`; what it knows of events and fields comes fro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from datto_siem.plugins.generators._portable import portable
-from datto_siem.plugins.generators._ruby import filled, literal, shipped
+from datto_siem.plugins.generators._ruby import literal
+from datto_siem.plugins.generators._shipped import part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from datto_siem.plugins.generator import Context
+    from datto_siem.plugins.generator import Context, Difference
 
 USAGE = "Logstash pipeline with a self-contained ruby filter, no program beside it"
 TARGETS = ("ecs", "ocsf", "cim", "asim", "csl")
 
-
-class Difference(NamedTuple):
-    """Where the script's document may differ from the converter's.
-
-    Attributes:
-        path: Glob of the document's paths.
-        when: Glob of the record's origin in the corpus of the tests.
-        reason: Why, for the README.
-    """
-
-    path: str
-    when: str
-    reason: str
+_FOLDER = "ruby"
 
 
 KNOWN_DIFFERENCES: tuple[Difference, ...] = ()
@@ -47,17 +36,17 @@ _READ = {
 def files(context: Context) -> Mapping[str, bytes]:
     """The files of the artefact."""
     marks = {"STAMP": context.stamp, "TARGET": context.target}
-    output = shipped("elasticsearch.conf" if context.target == "ecs" else "file.conf")
-    marks["OUTPUT"] = filled(output, marks).rstrip("\n")
+    output = "elasticsearch.conf" if context.target == "ecs" else "file.conf"
+    marks["OUTPUT"] = part(_FOLDER, output, marks).rstrip("\n")
     marks["DIFFERENCES"] = (
         "\n".join(f"* `{each.path}`: {each.reason}" for each in KNOWN_DIFFERENCES)
         or "* None: the documents are equal, field by field."
     )
     marks["TABLES"] = "\n".join(_tables(portable(context, context.target)))
     return {
-        "datto.conf": filled(shipped("pipeline.conf"), marks).encode(),
-        "datto_siem.rb": filled(shipped("datto_siem.rb"), marks).encode(),
-        "README.md": filled(shipped("pipeline.md"), marks).encode(),
+        "datto.conf": part(_FOLDER, "pipeline.conf", marks).encode(),
+        "datto_siem.rb": part(_FOLDER, "datto_siem.rb", marks).encode(),
+        "README.md": part(_FOLDER, "pipeline.md", marks).encode(),
     }
 
 
@@ -73,9 +62,9 @@ def _tables(tables: Mapping[str, Any]) -> Iterator[str]:
         yield "    }"
         yield "  },"
     yield "},"
-    for part in _ROWS:
-        yield f"{literal(part)} => ["
-        for row in tables[part]:
-            kept = {name: row[name] for name in _READ[part]} if part in _READ else row
+    for name in _ROWS:
+        yield f"{literal(name)} => ["
+        for row in tables[name]:
+            kept = {each: row[each] for each in _READ[name]} if name in _READ else row
             yield f"  {literal(kept)},"
         yield "],"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from datto_siem.plugins.generators._ruby import filled, shipped
+from datto_siem.plugins.generators._shipped import part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 USAGE = "Logstash with `datto-siem filter` as sidecar, inside a ruby filter, or behind a pipe"
 TARGETS = ("ecs", "ocsf", "cim", "asim", "csl")
 
+_FOLDER = "ruby"
+
 _SCRIPT = "datto_siem_exec.rb"
 _CONFIGURATIONS = ("sidecar.conf", "exec.conf", "pipe.conf")
 
@@ -25,8 +27,8 @@ _CONFIGURATIONS = ("sidecar.conf", "exec.conf", "pipe.conf")
 def files(context: Context) -> Mapping[str, bytes]:
     """The files of the artefact."""
     marks = {"STAMP": context.stamp, "TARGET": context.target}
-    output = shipped("elasticsearch.conf" if context.target == "ecs" else "file.conf")
-    marks["OUTPUT"] = filled(output, marks).rstrip("\n")
-    found = {name: filled(shipped(name), marks) for name in (*_CONFIGURATIONS, _SCRIPT)}
-    found["README.md"] = filled(shipped("exec.md"), marks)
+    output = "elasticsearch.conf" if context.target == "ecs" else "file.conf"
+    marks["OUTPUT"] = part(_FOLDER, output, marks).rstrip("\n")
+    found = {name: part(_FOLDER, name, marks) for name in (*_CONFIGURATIONS, _SCRIPT)}
+    found["README.md"] = part(_FOLDER, "exec.md", marks)
     return {name: text.encode() for name, text in found.items()}

@@ -7,7 +7,6 @@ goes into lookup files and two small rulesets.
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.generators._rainerscript import lookup, pattern, regular, string
@@ -19,6 +18,7 @@ from datto_siem.plugins.generators._repair import (
     products,
     words,
 )
+from datto_siem.plugins.generators._shipped import filled, names, part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 USAGE = "rsyslog as a repair relay: clean CEF:0 for tools that read only that, no program needed"
 TARGETS = ()
+_FOLDER = "rsyslog"
 
 
 KNOWN_DIFFERENCES = (
@@ -69,15 +70,13 @@ _PATTERNS = {
 
 def files(context: Context) -> Mapping[str, bytes]:
     """See `plugins.generator`."""
-    place = resources.files("datto_siem.plugins.generators").joinpath("rsyslog")
     marks = {
         **{name: regular(each) for name, each in _PATTERNS.items()},
         "STAMP": context.stamp,
         "DIFFERENCES": listed(KNOWN_DIFFERENCES),
     }
-    found = {entry.name: entry.read_text() for entry in place.iterdir()} | _tables(context)
-    for mark, text in marks.items():
-        found = {name: content.replace(f"@{mark}@", text) for name, content in found.items()}
+    found = {name: part(_FOLDER, name, marks) for name in names(_FOLDER)}
+    found |= {name: filled(text, marks) for name, text in _tables(context).items()}
     return {name: content.encode() for name, content in sorted(found.items())}
 
 

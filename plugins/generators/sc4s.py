@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
-from importlib import resources
 from typing import TYPE_CHECKING, NamedTuple
 
+from datto_siem.converters.tables.expression import names
 from datto_siem.plugins.generators._repair import SECONDS, Difference, listed
+from datto_siem.plugins.generators._shipped import part
 from datto_siem.plugins.generators._syslog_ng import either, folded
 from datto_siem.plugins.splunk_sourcetypes import SOURCETYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from datto_siem.converters.tables.expression import Expr
     from datto_siem.converters.tables.model import Source
     from datto_siem.plugins.generator import Context
 
@@ -46,11 +48,14 @@ KNOWN_DIFFERENCES = (
     ),
 )
 
-_DEVICE = ("ap.mac", "gateway.id")
-"""Fields that name the reporting device, as `dvc` of the CIM table does."""
 _FIELD = r"(?:[^|\\]|\\.)*+"
 _CEF = r"(?:CEF:[ \t]?)?[0-9]{1,9}(?:\.[0-9]{1,9})?"
-_PATH = "config/app_parsers/app-datto_networking.conf"
+_SHIPPED = {
+    "README.md": "README.md",
+    "docs/sources/vendor/Datto/index.md": "manual.md",
+    "config/app_parsers/app-datto_networking.conf": "app-datto_networking.conf",
+}
+"""Path in the artefact -> the file here."""
 _CSV = "context/splunk_metadata.csv"
 _INDEX = "netops"
 _BEGIN, _END = r"[| \t]", r"(?=[ \t\r]|\z)"
@@ -84,11 +89,11 @@ class _Product(NamedTuple):
 
 def files(context: Context) -> Mapping[str, bytes]:
     """See `plugins.generator`."""
-    rows = [_product(each) for each in context.tables.sources.values() if not each.any]
+    device = _device(context)
+    rows = [_product(each, device) for each in context.tables.sources.values() if not each.any]
     rows.sort(key=lambda row: "*" in row.pattern)  # an exact name counts more than a pattern
-    rest = next(_product(each) for each in context.tables.sources.values() if each.any)
+    rest = next(_product(each, device) for each in context.tables.sources.values() if each.any)
     vendors = sorted({each.vendor for each in context.tables.sources.values() if not each.any})
-    place = resources.files("datto_siem.plugins.generators").joinpath("sc4s")
     marks = {
         "STAMP": context.stamp,
         "DIFFERENCES": listed(KNOWN_DIFFERENCES),
@@ -96,23 +101,36 @@ def files(context: Context) -> Mapping[str, bytes]:
         "KEYS": "\n".join(f"| datto_{row.key} | {row.sourcetype} | {_INDEX} | |" for row in rows),
         "PARSERS": _parsers(rows, rest, vendors),
     }
-    found = {
-        "README.md": place.joinpath("README.md").read_text(),
-        "docs/sources/vendor/Datto/index.md": place.joinpath("manual.md").read_text(),
-        _PATH: place.joinpath("app-datto_networking.conf").read_text(),
-        _CSV: _metadata(rows),
-    }
-    for mark, text in marks.items():
-        found = {path: content.replace(f"@{mark}@", text) for path, content in found.items()}
+    found = {place: part("sc4s", name, marks) for place, name in _SHIPPED.items()}
+    found[_CSV] = _metadata(rows)
     return {path: content.encode() for path, content in sorted(found.items())}
 
 
-def _product(source: Source) -> _Product:
+def _device(context: Context) -> tuple[str, ...]:
+    """Fields that may name the reporting device, best first: those of the CIM table's `dvc`."""
+    found: dict[str, None] = {}
+
+    def follow(expr: Expr, derived: Mapping[str, Expr]) -> None:
+        for name in names(expr):
+            if name in derived:
+                follow(derived[name], derived)
+            else:
+                found[name] = None
+
+    for plan in context.plans("cim"):
+        derived = {step.into: step.expr for step in plan.derive}
+        for step in plan.emit:
+            if step.into == "dvc":
+                follow(step.expr, derived)
+    return tuple(found)
+
+
+def _product(source: Source, fields: tuple[str, ...]) -> _Product:
     names = "|".join(folded(name) for name in source.products)
     wire = next((line.split("|")[2] for line in source.samples.values() if "|" in line), "")
     device = tuple(
         key
-        for field in _DEVICE
+        for field in fields
         for key, rule in source.keys.items()
         if field in dict(rule.parts).values()
     )

@@ -163,12 +163,14 @@ KNOWN_DIFFERENCES: tuple[Difference, ...] = (
 def files(context: Context) -> Mapping[str, bytes]:
     """The whole artefact."""
     made = functions(context)
-    tables = arm.carried(portable(context, "asim"), portable(context, "csl"))
-    template = arm.template(made, tables, context.stamp)
+    asim = portable(context, "asim")
+    tables = arm.carried(asim, portable(context, "csl"))
+    shown = page.connector(tables, asim)
+    template = arm.template(made, tables, shown, context.stamp)
     found = {f"functions/{each.name}.kql": each.body.encode() for each in made}
     found |= {f"custom/{name}.kql": text.encode() for name, text in unions(made).items()}
     found["mainTemplate.json"] = arm.dump(template)
-    found["connector/definition.json"] = arm.dump(page.connector(tables))
+    found["connector/definition.json"] = arm.dump(shown)
     found["connector/connection.json"] = arm.dump(page.push())
     found["transform-drop-probes.kql"] = arm.quiet(probes(context)).encode()
     found["README.md"] = _readme(context, made).encode()

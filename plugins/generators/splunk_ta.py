@@ -6,11 +6,11 @@ equal the converter `_splunk_differences`'s. This module puts them together and 
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.generators import _splunk_package as package
 from datto_siem.plugins.generators._portable import portable
+from datto_siem.plugins.generators._shipped import part
 from datto_siem.plugins.generators._splunk_differences import KNOWN_DIFFERENCES
 from datto_siem.plugins.generators._splunk_props import build
 from datto_siem.plugins.splunk_sourcetypes import SOURCETYPES
@@ -42,25 +42,23 @@ def files(context: Context) -> Mapping[str, bytes]:
 
 
 def _readme(context: Context, addon: Addon) -> str:
-    template = (
-        resources.files("datto_siem.plugins.generators") / "splunk" / "README.template.md"
-    ).read_text(encoding="utf-8")
     general = SOURCETYPES["raw"]
     events = "\n".join(
         f"| `{name}` | {', '.join(addon.tags.get(f'eventtype={name}', ())) or 'none'} |"
         for name in addon.eventtypes
     )
     differences = "\n".join(
-        f"| `{row.fields}` | {row.when} | {row.reason} |" for row in KNOWN_DIFFERENCES
+        f"| `{row.path}` | {row.when} | {row.reason} |" for row in KNOWN_DIFFERENCES
     )
-    return (
-        template.replace("@STAMP@", context.stamp)
-        .replace("@APP@", package.APP)
-        .replace("@ACCESS_POINT@", general["access_point"])
-        .replace("@SECURE_EDGE@", general["secure_edge"])
-        .replace("@SWITCH@", general["switch"])
-        .replace("@GENERAL@", general[""])
-        .replace("@JSON@", SOURCETYPES["cim"][""])
-        .replace("@EVENTS@", events)
-        .replace("@DIFFERENCES@", differences)
-    )
+    words = {
+        "STAMP": context.stamp,
+        "APP": package.APP,
+        "ACCESS_POINT": general["access_point"],
+        "SECURE_EDGE": general["secure_edge"],
+        "SWITCH": general["switch"],
+        "GENERAL": general[""],
+        "JSON": SOURCETYPES["cim"][""],
+        "EVENTS": events,
+        "DIFFERENCES": differences,
+    }
+    return part("splunk", "README.template.md", words)

@@ -6,10 +6,10 @@ in the folder `syslog-ng`.
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.generators._repair import IN_BOTH, Difference, listed, products, words
+from datto_siem.plugins.generators._shipped import filled, names, part
 from datto_siem.plugins.generators._syslog_ng import (
     folded,
     marking,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 USAGE = "syslog-ng as a repair relay: clean CEF:0 for tools that read only that, no program needed"
 TARGETS = ()
+_FOLDER = "syslog-ng"
 
 
 KNOWN_DIFFERENCES = (
@@ -65,15 +66,10 @@ _TAG = r"[^\s:\[\]|=<>%]{1,128}+(?:\[[^\]\s|]{0,64}\])?:(?=\s|\z)\s{0,3}"
 
 def files(context: Context) -> Mapping[str, bytes]:
     """See `plugins.generator`."""
-    place = resources.files("datto_siem.plugins.generators").joinpath("syslog-ng")
-    found = {entry.name: entry.read_text() for entry in place.iterdir()}
-    found["datto-10-tables.conf"] = tables(context)
-    return {
-        name: text.replace("@STAMP@", context.stamp)
-        .replace("@DIFFERENCES@", listed(KNOWN_DIFFERENCES))
-        .encode()
-        for name, text in sorted(found.items())
-    }
+    words_ = {"STAMP": context.stamp, "DIFFERENCES": listed(KNOWN_DIFFERENCES)}
+    found = {name: part(_FOLDER, name, words_) for name in names(_FOLDER)}
+    found["datto-10-tables.conf"] = filled(tables(context), words_)
+    return {name: text.encode() for name, text in sorted(found.items())}
 
 
 def tables(context: Context) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.generators._ready import TARGETS as JSON_TARGETS
 from datto_siem.plugins.generators._ready import ready
+from datto_siem.plugins.generators._shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,5 @@ TARGETS = (*JSON_TARGETS, "cef")
 
 def files(context: Context) -> Mapping[str, bytes]:
     """See `plugins.generator`."""
-    place = resources.files("datto_siem.plugins.generators")
-    parser = place.joinpath("_syslog_ng_parser.py").read_bytes()
+    parser = shipped(".", "_syslog_ng_parser.py")
     return {**ready(context, "syslog-ng-exec"), "datto_siem_parser.py": parser}

@@ -14,8 +14,9 @@ import orjson
 
 from datto_siem.converters import Converter, times
 from datto_siem.converters.identity import uid
+from datto_siem.plugins.products import PRODUCTS
 from datto_siem.plugins.sink import Item
-from datto_siem.plugins.splunk_sourcetypes import PRODUCTS
+from datto_siem.plugins.splunk_sourcetypes import EVENT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
 
 Form = Literal["cim", "ocsf", "ecs", "raw"]
 ALL = (*PRODUCTS, "")
-EVENT_ID = "datto_event_id"
 
 _FRAMING = b"\r\n\0"
 _TIME = b'"_time":'
 _CIM = b"{" + _TIME
 _CIM_LENGTH = len(_CIM)
-_UID = b'"datto_event_id":"'
+_UID = b'"%s":"' % EVENT_ID.encode()
 _UID_LENGTH = 36
 _STAMP = b'{"@timestamp":"'
 _STAMP_LENGTH = 24
@@ -120,8 +120,8 @@ class Envelopes:
                 host = self._remember(record.peer)
         time, uid, event = self._find(body, record)
         return Item(
-            b'{"time":%b%b%b%b,"fields":{"datto_event_id":"%b"%b}}'
-            % (time, host, head, event, uid, self._tail),
+            b'{"time":%b%b%b%b,"fields":{%b%b"%b}}'
+            % (time, host, head, event, _UID, uid, self._tail),
             index,
         )
 

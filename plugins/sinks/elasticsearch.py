@@ -16,7 +16,9 @@ import orjson
 
 from datto_siem.converters import Converter
 from datto_siem.converters.identity import uid
+from datto_siem.plugins.elastic_template import DATASET
 from datto_siem.plugins.options import option
+from datto_siem.plugins.products import PRODUCTS
 from datto_siem.plugins.secret import Secret, SecretMissing
 from datto_siem.plugins.sink import Batching, Finding, Item, Next, Reply, whole
 from datto_siem.plugins.sinks import _elastic_check, _elastic_reply
@@ -57,9 +59,7 @@ namespace = "default"
 # What ECS allows in data_stream.namespace, and no control character.
 _NAMED = r'^[^A-Z\\/*?"<>|,#:\s\-_.+\x00-\x1f][^A-Z\\/*?"<>|,#:\s\-\x00-\x1f]{0,99}$'
 _FIELDS = "errors,items.*.status,items.*.error,items.*.failure_store"
-_DATASET = "datto.log"
 _NAMESPACE = "default"
-_SPLIT = ("access_point", "secure_edge", "switch")
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ class Config:
     def datasets(self) -> tuple[str, ...]:
         """Every dataset documents may go to."""
         return (
-            (_DATASET, *(f"datto.{name}" for name in _SPLIT))
+            (DATASET, *(f"datto.{name}" for name in PRODUCTS))
             if self.split_products
-            else (_DATASET,)
+            else (DATASET,)
         )
 
     @property
@@ -157,13 +157,13 @@ class Elasticsearch:
         if self.config.split_products:
             event = self._converter.decoder.decode(raw, received, peer or None, ours, offset)
             product = event.reading.source
-            dataset = f"datto.{product}" if product in _SPLIT else _DATASET
+            dataset = f"datto.{product}" if product in PRODUCTS else DATASET
             document = self._converter.dump(event)
         else:
-            dataset = _DATASET
+            dataset = DATASET
             document = self._converter.encode(raw, received, peer or None, ours, offset)
         space = self._space(peer) if self._networks else self.config.namespace
-        if space != _NAMESPACE or dataset != _DATASET:
+        if space != _NAMESPACE or dataset != DATASET:
             document = self._moved(document, dataset, space)
         if len(document) > LONGEST_TERM:
             document = fitted(document, self._converter.target.leftovers_into)
@@ -231,7 +231,7 @@ class Elasticsearch:
         """The document for another stream; inside JSON text quotes are escaped: only ours match."""
         place = b'"data_stream":{"dataset":"%s","namespace":"%s","type":"logs"}'
         moved = document.replace(self._place, place % (dataset.encode(), space.encode()), 1)
-        if dataset == _DATASET:
+        if dataset == DATASET:
             return moved
         event = moved.index(
             _EVENT
@@ -244,7 +244,7 @@ class Elasticsearch:
         document = self._converter.encode(b"", 0)
         start = document.find(_START)
         place = document[start : document.find(b"}", start) + 1]
-        wanted = {"type": "logs", "dataset": _DATASET, "namespace": _NAMESPACE}
+        wanted = {"type": "logs", "dataset": DATASET, "namespace": _NAMESPACE}
         if start < 0 or orjson.loads(place[len(_START) - 1 :]) != wanted:
             raise ValueError(
                 "the overlay changes data_stream.*: take those rows out of it and set namespace,"
@@ -256,4 +256,4 @@ class Elasticsearch:
 _MOST_PEERS = 65_536
 _START = b'"data_stream":{'
 _EVENT = b'"event":{'
-_MODULE = b'"dataset":"datto.log"'
+_MODULE = b'"dataset":"%s"' % DATASET.encode()

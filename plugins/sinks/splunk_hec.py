@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 import orjson
 
 from datto_siem.plugins.options import Duration, option
+from datto_siem.plugins.products import PRODUCTS
 from datto_siem.plugins.secret import Secret, SecretMissing
 from datto_siem.plugins.sink import TAKEN, Batching, Next, Reply, whole
 from datto_siem.plugins.sinks import _hec_check, _hec_reply
 from datto_siem.plugins.sinks._hec_channel import Channels
-from datto_siem.plugins.sinks._hec_envelope import EVENT_ID, Envelopes, Metadata
-from datto_siem.plugins.splunk_sourcetypes import PRODUCTS, SOURCETYPES
+from datto_siem.plugins.sinks._hec_envelope import Envelopes, Metadata
+from datto_siem.plugins.splunk_sourcetypes import EVENT_ID, SOURCETYPES
 from datto_siem.plugins.transport import Answer, Http, Tls, Transport, Unreachable
 
 if TYPE_CHECKING:

@@ -161,7 +161,7 @@ def known(converter: Converter, case: Case, name: str, got: Any) -> int | None:
     """The row of KNOWN_DIFFERENCES that a difference belongs to."""
     event = converter.decoder.decode(case.line, RECEIVED, PEER, None, case.ordinal)
     for number, row in enumerate(KNOWN_DIFFERENCES):
-        named = any(fnmatch.fnmatchcase(name, glob) for glob in row.fields.split())
+        named = any(fnmatch.fnmatchcase(name, glob) for glob in row.path.split())
         if named and CONDITIONS[row.when](converter, event, name, got):
             return number
     return None

@@ -18,7 +18,7 @@ import pytest
 import trustme
 from kafka_broker import PASSWORD, Broker, broker
 from peers.hec_stub import TOKEN, Fault, HecStub
-from running import COMMAND, Forwarder, free_port, gone, record, until
+from running import COMMAND, Forwarder, drain, free_port, gone, record, until
 
 from datto_siem.converters.identity import uid
 from datto_siem.plugins.forwarder.kafka_log import KafkaLog, KafkaReader
@@ -196,21 +196,6 @@ def options(broker: Broker, topic: str, **more: object) -> Kafka:
     return Kafka(servers=[broker.server], topic=topic, plaintext=True, **more)  # type: ignore[arg-type]
 
 
-def drained(log: KafkaLog, count: int, output: str = "out") -> list[Record]:
-    found: list[Record] = []
-    with closing(log.reader(output)) as reader:
-
-        def enough() -> bool:
-            chunk = reader.read(1 << 18)
-            if chunk is not None:
-                found.extend(chunk.records)
-                reader.commit(chunk.end)
-            return len(found) >= count
-
-        until(enough, f"{count} records")
-    return found
-
-
 def test_a_replay_needs_idle_workers_and_gives_the_same_ids(tmp_path: Path, broker: Broker) -> None:
     broker.create("replayed", 3)
     log = KafkaLog(options(broker, "replayed"), tmp_path, ("receiver",))
@@ -218,7 +203,7 @@ def test_a_replay_needs_idle_workers_and_gives_the_same_ids(tmp_path: Path, brok
     arrivals = [Arrival(b"%d" % at, now + at, f"192.0.2.{at % 9}") for at in range(1000)]
     with closing(log.writer()) as writer:
         writer.append(arrivals)
-    first = drained(log, 1000)
+    first = drain(log, 1000)
     assert {record[:3] for record in first} == set(arrivals)
     with closing(log.reader("out")) as reader:
         join(reader, 3)
@@ -227,7 +212,7 @@ def test_a_replay_needs_idle_workers_and_gives_the_same_ids(tmp_path: Path, brok
     assert log.rewind("out", now + 400) == 600
     with closing(log.reader("out")) as reader:
         assert reader.standing().waiting == 600
-    again = drained(log, 600)
+    again = drain(log, 600)
     assert {record.raw for record in again} == {b"%d" % at for at in range(400, 1000)}
     assert ids(again) <= ids(first)
     assert log.rewind("out", now + 2000) == 0
@@ -342,7 +327,7 @@ def test_tls_both_ways_and_what_is_said_where_trust_is_missing(
     trusted = log(ca_file=str(broker.ca_file), **mine)
     with closing(trusted.writer()) as writer:
         writer.append(arrivals)
-    assert [record.raw for record in drained(trusted, 1)] == [b"one"]
+    assert [record.raw for record in drain(trusted, 1)] == [b"one"]
 
 
 def test_what_the_brokers_dropped_unread_is_counted(tmp_path: Path, broker: Broker) -> None:

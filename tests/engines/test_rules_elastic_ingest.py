@@ -115,7 +115,7 @@ def _matching(case: Case, path: str) -> list[int]:
     return [
         number
         for number, row in enumerate(KNOWN_DIFFERENCES)
-        if fnmatch.fnmatchcase(path, row.paths) and _CONDITIONS[row.condition](case)
+        if fnmatch.fnmatchcase(path, row.path) and _CONDITIONS[row.when](case)
     ]
 
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cases import RECEIVED
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+try:
+    import pyarrow.parquet as pq
+except ModuleNotFoundError:
+    pq = None
+
 pytestmark = pytest.mark.engine
 SPARK = ENGINES / "spark"
 LINES = int(os.environ.get("DATTO_SPARK_LINES", "20000"))
@@ -33,6 +38,7 @@ LINES = int(os.environ.get("DATTO_SPARK_LINES", "20000"))
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This package as executors get it: the archive that the script's own words make."""
     needed((SPARK / "bin" / "spark-submit").exists(), "Spark")
+    needed(pq is not None, "pyarrow")
     folder = tmp_path_factory.mktemp("package")
     install = ["-m", "pip", "install", "-q", "--no-deps", "--target", "lib", ROOT]
     for args in (install, ["-m", "zipfile", "-c", "datto_siem.zip", "lib/datto_siem"]):
@@ -111,7 +117,6 @@ def test_json_equals_convert_line_for_line(package: Path, tmp_path: Path) -> Non
 
 
 def test_the_lake_holds_each_class_as_parquet(package: Path, tmp_path: Path) -> None:
-    pq = pytest.importorskip("pyarrow.parquet")
     lines = records()[:4000]
     for part in range(2):
         with gzip.open(tmp_path / f"{part}.log.gz", "wb") as file:
@@ -135,10 +140,12 @@ def test_the_lake_holds_each_class_as_parquet(package: Path, tmp_path: Path) -> 
     assert all(day.startswith("eventDay=20") for day in days)
 
 
-def test_a_stream_converts_what_comes_and_remembers_it(package: Path, tmp_path: Path) -> None:
-    pq = pytest.importorskip("pyarrow.parquet")
+@pytest.mark.parametrize("form", ["parquet", "json"])
+def test_a_stream_converts_what_comes_and_remembers_it(
+    package: Path, tmp_path: Path, form: str
+) -> None:
     (tmp_path / "in").mkdir()
-    given: tuple[Any, ...] = ("--to", "cim", "--stream", "--once", "--received", str(RECEIVED))
+    given = ("--to", "cim", "--stream", "--once", "--format", form, "--received", str(RECEIVED))
     places = ("--checkpoint", f"{tmp_path}/done", "--output", f"{tmp_path}/out", f"{tmp_path}/in")
     lines = [line for line in records()[:600] if line.strip()]
     for at in range(2):
@@ -146,6 +153,31 @@ def test_a_stream_converts_what_comes_and_remembers_it(package: Path, tmp_path: 
         submit(package, tmp_path, *given, *places)
     batches = sorted((tmp_path / "out").glob("batch=*"))
     assert [path.name for path in batches] == ["batch=0", "batch=1"]
+    if form == "json":
+        assert sum(len(written(path)) for path in batches) == len(lines)
+        return
     tables = [pq.read_table(path) for path in batches]
     assert sum(table.num_rows for table in tables) == len(lines)
     assert tables[0].schema.names == tables[1].schema.names
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--to", "ecs", "--format", "lake"), "needs --to ocsf, --region and --account"),
+        (("--to", "ecs", "--stream"), "needs --checkpoint"),
+        (("--to", "ecs", "--format", "xml"), "invalid choice: 'xml'"),
+    ],
+)
+def test_misuse_ends_with_2_before_spark_starts(
+    package: Path, tmp_path: Path, args: tuple[str, ...], said: str
+) -> None:
+    script = ROOT / "plugins" / "spark" / "submit.py"
+    done = subprocess.run(  # noqa: S603
+        [SPARK / "bin" / "python", script, *args, "--output", tmp_path / "out", tmp_path],
+        env={**os.environ, "PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr

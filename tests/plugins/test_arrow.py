@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cases import FIXTURES, PEER, RECEIVED, TARGETS
+from engine import needed
 from rule_corpus import corpus, document, fixtures
 
 from datto_siem.converters import Converter
@@ -16,10 +17,18 @@ from datto_siem.plugins.cli.main import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-from datto_siem.plugins.arrow import Columns, Misfit, Records  # noqa: E402  after the check
+    from datto_siem.plugins.arrow import Columns, Misfit, Records
+except ModuleNotFoundError:
+    pa = None
+
+
+@pytest.fixture(autouse=True)
+def _arrow() -> None:
+    needed(pa is not None, "pyarrow, the extra parquet,")
 
 
 def bare(value: Any) -> Any:

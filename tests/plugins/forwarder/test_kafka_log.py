@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from durable import TIME, arrivals, number
 from fakes.kafka_mock import PARTITIONS, mock_cluster
 from fakes.scripted_sink import ScriptedSink
-from running import until
+from running import drain, until
 
 from datto_siem.converters.identity import uid
 from datto_siem.plugins.forwarder import (
@@ -85,22 +85,6 @@ def why(writer: KafkaWriter, given: list[Arrival]) -> str:
     with pytest.raises(LogAway) as caught:
         writer.append(given)
     return str(caught.value)
-
-
-def drain(log: KafkaLog, count: int, output: str = "out") -> list[Record]:
-    """So many records, committed."""
-    found: list[Record] = []
-    with closing(log.reader(output)) as reader:
-
-        def enough() -> bool:
-            chunk = reader.read(1 << 18)
-            if chunk is not None:
-                found.extend(chunk.records)
-                reader.commit(chunk.end)
-            return len(found) >= count
-
-        until(enough, f"{count} records")
-    return found
 
 
 def stored(servers: list[str], topic: str = "records") -> list[Record]:

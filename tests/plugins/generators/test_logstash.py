@@ -12,7 +12,8 @@ import pytest
 
 from datto_siem.plugins.cli.rules import generate
 from datto_siem.plugins.generators import logstash, logstash_exec
-from datto_siem.plugins.generators._ruby import filled, literal
+from datto_siem.plugins.generators._ruby import literal
+from datto_siem.plugins.generators._shipped import filled
 
 if TYPE_CHECKING:
     from pathlib import Path
