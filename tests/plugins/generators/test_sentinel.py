@@ -174,6 +174,6 @@ def test_a_new_column_of_an_overlay_reaches_rule_and_parser(tmp_path: Path) -> N
 def test_the_transform_drops_probes_and_nothing_else(files: Mapping[str, bytes]) -> None:
     text = files["transform-drop-probes.kql"].decode()
     assert text == (
-        "source\n| where (DeviceVendor != 'Datto' or DeviceEventClassID != 'wifi'"
+        "source\n| where (tolower(DeviceVendor) != 'datto' or DeviceEventClassID != 'wifi'"
         " or Activity != 'probe')\n"
     )

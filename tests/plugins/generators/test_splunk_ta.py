@@ -15,8 +15,9 @@ from datto_siem.plugins.cli.rules import generate
 from datto_siem.plugins.generator import Context
 from datto_siem.plugins.generators._splunk_differences import KNOWN_DIFFERENCES
 from datto_siem.plugins.generators._splunk_package import APP
+from datto_siem.plugins.products import PRODUCTS
 from datto_siem.plugins.sinks.splunk_hec import Config
-from datto_siem.plugins.splunk_sourcetypes import PRODUCTS, SOURCETYPES
+from datto_siem.plugins.splunk_sourcetypes import SOURCETYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
