@@ -31,14 +31,14 @@ class Shape(NamedTuple):
 
     Attributes:
         write: (line as text, its pairs in order, end of its header, what `sender` gave, receive
-            time, latest plausible time as 13 digits, receive time as written, its bytes, id,
-            ordinal) to the finished line, or None when it is not of this shape after all.
+            time, end of plausible seconds, receive time as written, its bytes, id, ordinal) to
+            the finished line, ASCII alone, or None when it is not of this shape after all.
         sender: (envelope, address of the sender) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.
     """
 
-    write: Callable[..., bytes | None]
+    write: Callable[..., str | None]
     sender: Callable[..., tuple[Any, ...]]
     ordered: bool
     equals: int
@@ -81,7 +81,7 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     if sender:
         body.append(f"{_tuple(sender)} = q")
     body += [each.text for each in found]
-    body.append(f"return ({source(pieces)}).encode()")
+    body.append(f"return {source(pieces)}")
     pattern = capturing(spelling.pattern, [name in read for name in draft.groups])
     scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
     write = _function(title, "t, o, end, q, r, l, i, raw, u, n", body, scope)

@@ -5,8 +5,8 @@ ASCII without equals signs and backslashes, only a value's first word may hold a
 pairs are possible, and what a colon pair must prove of its value is in the pattern. Only keys that
 a table documents, or the numbered ones of its lists, ever get here.
 
-Few are kept, and a sequence must come twice running: keys in random order, or a flood of made-up
-sequences, are not worth a pattern.
+Few are kept, and a sequence must have come often of late: keys in random order, or a flood of
+made-up sequences, are not worth a pattern, nor are those that a shape soon spares the decoder.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Read = Callable[[str, int], dict[str, str] | None]
 
 MOST = 4
+OFTEN = 8
+_MOST_MET = 16
 _WORD = r"!-<>-\[\]-~"
 _LATER = r"!-9;<>-\[\]-~"  # without a colon
 _ALL = "+" if sys.version_info >= (3, 11) else ""  # possessive: a word ends where its class does
@@ -44,16 +46,19 @@ class Sequences:
     def __init__(self, colon: Mapping[str, str]) -> None:
         """None yet."""
         self._colon = colon
-        self._last: tuple[str, ...] = ()
+        self._met: dict[tuple[str, ...], int] = {}
         self.known: tuple[Read, ...] = ()
 
     def learn(self, text: str, start: int, found: Mapping[str, str]) -> None:
         """Take note of a plain record that no pattern matched."""
-        keys = tuple(found)
-        if keys != self._last:
-            self._last = keys
-            return
         if len(self.known) >= MOST:
+            return
+        keys = tuple(found)
+        met = self._met.get(keys, 0) + 1
+        if met < OFTEN:
+            if len(self._met) >= _MOST_MET:
+                self._met.clear()
+            self._met[keys] = met
             return
         pattern = self._pattern(text, start, found)
         if pattern is not None:

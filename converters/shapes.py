@@ -20,8 +20,9 @@ from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
 from datto_siem.converters.shape import cef_shape, plan_shape
+from datto_siem.converters.shaped import LATE
 from datto_siem.converters.spelling import Spelling, in_order, is_clean, spelling
-from datto_siem.converters.times import DAY, FLOOR, iso
+from datto_siem.converters.times import DAY, FLOOR, SECOND, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -57,15 +58,16 @@ _head = re.compile(
 which form it is: that is all that differs between two records of one header and sender."""
 
 
-def _moment(received: int) -> tuple[str, str, int]:
-    if not FLOOR <= received < _LAST:
-        return "", "", -1
-    return str(received + DAY), iso(received), _LONGEST
+def _moment(received: int) -> tuple[int, str, int]:
+    if not FLOOR <= received < _END:
+        return 0, "", -1
+    return (received + DAY) // SECOND - LATE, iso(received), _LONGEST
 
 
-_LAST = 9_999_999_999_999 - DAY  # times of 13 digits can be compared as texts
-_moments: Memo[int, tuple[str, str, int]] = Memo(_moment, 1_024)
-"""Receive time -> the latest plausible time, itself as it is written, the longest record."""
+_END = 10_000_000_000_000  # of what is worth the care
+_moments: Memo[int, tuple[int, str, int]] = Memo(_moment, 1_024)
+"""Receive time -> the end of the plausible seconds after `LATE`, itself as it is written, the
+longest record."""
 
 _Row = tuple[Any, Any, bool, int]
 """A shape's `write`, what the sender decides for it, `ordered` and `equals`."""
@@ -139,9 +141,12 @@ class Held(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Finished lines, and how many of those by shapes have a note or an unknown event."""
+    """Finished lines, and how many of those by shapes have a note or an unknown event.
 
-    lines: list[bytes]
+    A line's characters are the bytes of its UTF-8 (latin-1), so that all can be encoded at once.
+    """
+
+    lines: list[str]
     noted: int
     unknown: int
 
@@ -184,7 +189,8 @@ class Shapes:
 
         The arguments are those of `Decoder.decode`.
         """
-        return self.lines((raw,), received, _not_here, peer, uid, ordinal).lines[0] or None
+        line = self.lines((raw,), received, _not_here, peer, uid, ordinal).lines[0]
+        return line.encode() or None
 
     def lines(
         self,
@@ -210,7 +216,7 @@ class Shapes:
         if uid is not None and not is_clean(uid):
             longest = -1
         noted = unknown = 0
-        lines: list[bytes] = []
+        lines: list[str] = []
         for number, raw in enumerate(raws, ordinal):
             text = raw.decode("latin-1")
             if text[-1:] < " ":
@@ -225,7 +231,7 @@ class Shapes:
                 end = head.end() if head else 0
             size = len(text)
             if sender is None or size in CUT_SIZES or size > longest:
-                lines.append(ordinary(raw, number))
+                lines.append(ordinary(raw, number).decode("latin-1"))
                 continue
             shapes, known_peer, rows = sender.prepared
             family = sender.family
@@ -246,7 +252,7 @@ class Shapes:
                         unknown += family.unknown
                     break
             else:
-                lines.append(ordinary(raw, number))
+                lines.append(ordinary(raw, number).decode("latin-1"))
         return Written(lines, noted, unknown)
 
     def learn(self, event: Event) -> None:

@@ -38,7 +38,7 @@ _STRICT: Mapping[str, str] = {
     "ip": f"({_QUAD})",
     "int": "(0|[1-9][0-9]{0,17})",
     "port": f"({_PORT})",
-    "time": "([0-9]{10}([0-9]{3}))",
+    "time": "(1([0-9]{9})([0-9]{3}))",
     "hostport": f"({_QUAD}):({_PORT})",
     "uid": "([0-9A-Fa-f-]{36})",
     "email": f"(([{_SMALL}]{_ALL})@([{_SMALL}]{_ALL}))",

@@ -64,7 +64,7 @@ def statements(lines: Iterable[str]) -> list[Statement]:
             blocks[-1] += "\n" + line
         elif line:
             blocks.append(line)
-    return [_statement(block) for block in blocks]
+    return [_known[block] for block in blocks]
 
 
 def _statement(text: str) -> Statement:
@@ -75,6 +75,10 @@ def _statement(text: str) -> Statement:
         frozenset(_SETS(bare)),
         "return None" in bare,
     )
+
+
+_known: Memo[str, Statement] = Memo(_statement, 4_096)
+"""The spellings of an event share most of their statements."""
 
 
 def living(found: Sequence[Statement], wanted: Collection[str]) -> list[Statement]:

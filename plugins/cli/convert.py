@@ -15,7 +15,7 @@ from datto_siem.plugins.cli import interrupts, parsing
 from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.cli.output import STDOUT, output
 from datto_siem.plugins.cli.progress import Progress
-from datto_siem.plugins.cli.records import BLOCK, BLOCK_FOR_MANY, Source, record, sources
+from datto_siem.plugins.cli.records import BLOCK, BLOCK_FOR_MANY, Source, sources
 from datto_siem.plugins.cli.shown import escaped
 from datto_siem.plugins.cli.tally import Tally
 from datto_siem.plugins.cli.work import Batch, Settings, results
@@ -174,8 +174,7 @@ def _batches(inputs: list[Source], args: argparse.Namespace) -> Generator[Batch]
     for each in inputs:
         try:
             for lines in each.lines():
-                found = (record(line) for _, line in lines)
-                records = [raw for raw in found if raw is not None]
+                records = lines.records()
                 if records:
                     received = args.received_at
                     yield Batch(

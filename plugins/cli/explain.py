@@ -11,7 +11,7 @@ from datto_siem.converters.convert import CEF
 from datto_siem.plugins.cli import parsing, reading_view, writing_view
 from datto_siem.plugins.cli.failure import DONE, Failure
 from datto_siem.plugins.cli.output import StandardOutput
-from datto_siem.plugins.cli.records import STDIN, record, sources
+from datto_siem.plugins.cli.records import STDIN, sources
 from datto_siem.plugins.cli.shown import paint
 
 if TYPE_CHECKING:
@@ -72,10 +72,7 @@ def _records(line: str | None) -> Iterator[bytes]:
         return
     for source in sources([]):
         for lines in source.lines():
-            for _, content in lines:
-                raw = record(content)
-                if raw is not None:
-                    yield raw
+            yield from lines.records()
 
 
 def explained(converter: Converter, event: Event, colours: Paint) -> Iterator[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from itertools import count, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from datto_siem.plugins.cli.failure import Failure, os_failure
 from datto_siem.plugins.cli.shown import escaped
@@ -27,9 +28,40 @@ BLOCK_FOR_MANY = 1 << 18
 """The same when batches go to other processes: there the number of batches counts."""
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
-_SPACE = 0x20
+_BEGUN = b"!"
+"""Lines not below this begin with something: nearly every line."""
+_CR = 0x0D
 
-Line = tuple[int, bytes]
+
+class Lines(NamedTuple):
+    """Lines that follow each other, or the pieces of one; never none.
+
+    Attributes:
+        first: Number of the first line.
+        texts: Bytes without the line feed.
+        are_pieces: Whether all are pieces of the first.
+    """
+
+    first: int
+    texts: list[bytes]
+    are_pieces: bool = False
+
+    @property
+    def last(self) -> int:
+        """Number of the last line."""
+        return self.first if self.are_pieces else self.first + len(self.texts) - 1
+
+    def numbered(self) -> Iterator[tuple[int, bytes]]:
+        """Each with the number of its line."""
+        numbers = repeat(self.first) if self.are_pieces else count(self.first)
+        return zip(numbers, self.texts, strict=False)
+
+    def records(self) -> list[bytes]:
+        """Those that are not blank, as records."""
+        found = [text for text in self.texts if text >= _BEGUN and text[-1] > _CR]
+        if len(found) < len(self.texts):  # some are blank, indented, or end with CR or NUL
+            found = [raw for raw in map(record, self.texts) if raw is not None]
+        return found
 
 
 class Source:
@@ -69,8 +101,8 @@ class Source:
         if stat.S_ISREG(state.st_mode):
             self.size = state.st_size
 
-    def lines(self, longest: int = LONGEST) -> Iterator[list[Line]]:
-        """Batches of (line number, bytes without the line feed).
+    def lines(self, longest: int = LONGEST) -> Iterator[Lines]:
+        """The lines, as many at a time as a block holds.
 
         Args:
             longest: A longer line comes in pieces of this many bytes, all with its number.
@@ -80,7 +112,7 @@ class Source:
                 line cut off by the fault has not.
         """
         for batch in split(self._plain(), longest):
-            self.line = batch[-1][0]
+            self.line = batch.last
             yield batch
 
     def _plain(self) -> Iterator[bytes]:
@@ -134,33 +166,30 @@ def _chain(head: bytes, blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield from blocks
 
 
-def split(blocks: Iterable[bytes], longest: int) -> Iterator[list[Line]]:
-    """Blocks as batches of numbered lines; never an empty batch."""
+def split(blocks: Iterable[bytes], longest: int) -> Iterator[Lines]:
+    """Blocks as lines."""
     number, size = 1, 0
     pending: list[bytes] = []
     for block in blocks:
-        batch: list[Line] = []
         first, *others = block.split(b"\n")
         pending.append(first)
         size += len(first)
         if others:
             lines = [b"".join(pending), *others[:-1]]
             if max(map(len, lines)) <= longest:
-                batch += zip(range(number, number + len(lines)), lines, strict=True)
+                yield Lines(number, lines)
             else:
                 for at, line in enumerate(lines, number):
-                    batch += [(at, piece) for piece in _pieces(line, longest)]
+                    yield Lines(at, _pieces(line, longest), are_pieces=True)
             number += len(lines)
             pending, size = [others[-1]], len(others[-1])
         if size > longest:
             whole = b"".join(pending)
             kept = len(whole) - (len(whole) - 1) % longest - 1  # the last piece stays open
-            batch += [(number, piece) for piece in _pieces(whole[:kept], longest)]
+            yield Lines(number, _pieces(whole[:kept], longest), are_pieces=True)
             pending, size = [whole[kept:]], len(whole) - kept
-        if batch:
-            yield batch
     if size:
-        yield [(number, piece) for piece in _pieces(b"".join(pending), longest)]
+        yield Lines(number, _pieces(b"".join(pending), longest), are_pieces=True)
 
 
 def _pieces(line: bytes, longest: int) -> list[bytes]:
@@ -171,8 +200,6 @@ def _pieces(line: bytes, longest: int) -> list[bytes]:
 
 def record(line: bytes) -> bytes | None:
     """A line as a record: trailing CR and NUL taken off; None when it is blank."""
-    if line and line[0] > _SPACE:  # begins with something: nearly every line
-        return line.rstrip(b"\r\0")
     return line.rstrip(b"\r\0") if line.strip(_BLANK) else None
 
 

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         name = "<stdin>" if source.path == STDIN else source.name
         whole = 0  # number of the line before
         for lines in source.lines(LONGEST):
-            for number, content in lines:
+            for number, content in lines.numbered():
                 if number == whole:  # its further pieces: told once
                     continue
                 whole = number

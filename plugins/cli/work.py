@@ -62,6 +62,7 @@ class Worker:
             ValueError: No such target.
             DattoSiemError: Faults in the tables, or no such schema version.
         """
+        gc.set_threshold(_COLLECT_AFTER)
         self.converter = Converter(
             settings.target,
             settings.version,
@@ -70,7 +71,6 @@ class Worker:
             settings.cef_version,
         )
         gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER)
         self._pseudonymizer = (
             Pseudonymizer(settings.key, self.converter.tables) if settings.key else None
         )
@@ -96,8 +96,8 @@ class Worker:
         tally.records = len(written.lines)
         tally.noted += written.noted
         tally.unknown += written.unknown
-        written.lines.append(b"")
-        return b"\n".join(written.lines), tally
+        written.lines.append("")
+        return "\n".join(written.lines).encode("latin-1"), tally
 
 
 def results(

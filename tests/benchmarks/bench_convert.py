@@ -39,7 +39,7 @@ PEER = "pycef + json"
 
 def convert(target: str, paths: list[Path]) -> list[float]:
     """CPU seconds for each file, one after the other, as the command converts them."""
-    from datto_siem.plugins.cli.records import Source, record
+    from datto_siem.plugins.cli.records import Source
     from datto_siem.plugins.cli.work import Batch, Settings
 
     times = []
@@ -51,7 +51,7 @@ def convert(target: str, paths: list[Path]) -> list[float]:
         first = 0
         with path.with_suffix(".out").open("wb") as out:
             for lines in Source(str(path)).lines():
-                records = [raw for _, line in lines if (raw := record(line)) is not None]
+                records = lines.records()
                 out.write(worker(Batch(records, first, RECEIVED))[0])
                 first += len(records)
         times.append(time.process_time() - start)

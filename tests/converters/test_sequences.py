@@ -57,10 +57,10 @@ def taught() -> Decoder:
 
 
 @pytest.mark.parametrize("line", [FLOW, PROBE])
-def test_a_sequence_that_comes_twice_running_is_learnt(line: bytes) -> None:
+def test_a_sequence_that_comes_often_is_learnt(line: bytes) -> None:
     decoder = Decoder()
-    for times in range(1, 4):
-        assert known(decoder, line) == (times >= 2), times
+    for times in range(1, sequences.OFTEN + 2):
+        assert known(decoder, line) == (times >= sequences.OFTEN), times
     assert by_pattern(decoder, line)
     assert is_quick(decoder, line)
 
@@ -87,7 +87,7 @@ def test_a_flood_of_sequences_is_bounded() -> None:
     words = body.split(b" ")
     for turn in range(len(words)):
         line = head + b"|" + b" ".join(words[turn:] + words[:turn])
-        for _ in range(3):
+        for _ in range(sequences.OFTEN):
             assert is_quick(decoder, line)
     assert known(decoder, FLOW) == sequences.MOST
 
@@ -115,7 +115,7 @@ def test_a_flood_of_sequences_is_bounded() -> None:
 )
 def test_what_is_unusual_is_read_as_the_scanner_does(old: bytes, new: bytes) -> None:
     decoder = Decoder()
-    for _ in range(4):
+    for _ in range(sequences.OFTEN):
         decoder.decode(PROBE, RECEIVED)
     assert by_pattern(decoder, PROBE)
     line = PROBE.replace(old, new)

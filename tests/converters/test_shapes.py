@@ -98,10 +98,21 @@ def test_a_receive_time_from_another_age_changes_no_byte(
     assert converter.encode(PROBE, received) == want
 
 
-def test_a_time_a_day_ahead_is_the_latest_that_is_taken(converter: Converter) -> None:
+def test_a_time_just_below_a_day_ahead_is_the_latest_that_is_taken(converter: Converter) -> None:
     teach(converter, PROBE)
-    latest = PROBE.replace(b"1795513152051", b"1795600800000")
-    assert converter.shapes.write(latest, RECEIVED) == reference(converter, latest)
+    for time, is_taken in ((b"1795600799999", True), (b"1795600800000", False)):
+        line = PROBE.replace(b"1795513152051", time)
+        assert (converter.shapes.write(line, RECEIVED) is not None) == is_taken
+        assert converter.encode(line, RECEIVED) == reference(converter, line)
+
+
+@pytest.mark.parametrize("time", [b"1420070399999", b"1420070400000", b"1999999999999"])
+def test_a_time_at_an_end_of_what_shapes_reckon_with(converter: Converter, time: bytes) -> None:
+    teach(converter, PROBE)
+    line = PROBE.replace(b"1795513152051", time)
+    for received in (RECEIVED, 2_000_000_000_000):
+        want = dump(converter.run(converter.decoder.decode(line, received)).document)
+        assert converter.encode(line, received) == want
 
 
 def test_a_record_of_a_size_at_which_relays_cut_takes_the_ordinary_way(

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from datto_siem.plugins.cli.failure import Failure
-from datto_siem.plugins.cli.records import BLOCK, LONGEST, Source, record, split
+from datto_siem.plugins.cli.records import BLOCK, LONGEST, Lines, Source, record, split
 from datto_siem.plugins.cli.unpacking import Broken, Unpacker
 
 AT = ("--received-at", "2026-11-24T10:00:00Z")
@@ -16,7 +16,7 @@ LINE = b"CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300412 smac=02:00
 
 
 def read(path):
-    return [line for batch in Source(str(path)).lines() for line in batch]
+    return [line for batch in Source(str(path)).lines() for line in batch.numbered()]
 
 
 def test_lines_are_numbered_from_one_with_blank_ones_counted(tmp_path):
@@ -28,7 +28,7 @@ def test_lines_are_numbered_from_one_with_blank_ones_counted(tmp_path):
 def test_lines_do_not_depend_on_the_blocks(size):
     content = b"one\ntwo\n\nthree and more\n" * 20 + b"last"
     blocks = [content[at : at + size] for at in range(0, len(content), size)]
-    found = [line for batch in split(blocks, 8) for line in batch]
+    found = [line for batch in split(blocks, 8) for line in batch.numbered()]
     expected = []
     for number, line in enumerate(content.split(b"\n"), 1):
         expected += [(number, line[at : at + 8]) for at in range(0, max(len(line), 1), 8)]
@@ -51,7 +51,7 @@ def test_an_endless_line_is_handed_on_while_it_comes():
             yield b"x" * BLOCK
 
     batches = split(blocks(), LONGEST)
-    assert [number for batch in (next(batches), next(batches)) for number, _ in batch] == [1, 1]
+    assert [(batch.first, batch.last) for batch in (next(batches), next(batches))] == [(1, 1)] * 2
     assert taken <= 2 * LONGEST // BLOCK + 2
 
 
@@ -74,6 +74,13 @@ def test_a_long_line_is_converted_as_several_records(cli):
 )
 def test_framing_is_taken_off_and_blank_lines_are_none(line, expected):
     assert record(line) == expected
+
+
+def test_lines_become_records_as_each_one_does():
+    texts = [b"a", b"", b" a", b"b\r", b"\0", b"c\0", b"\td", b"!", b"\x0e"]
+    for lines in ([b"a", b"b"], *([text, b"a"] for text in texts), texts):
+        wanted = [raw for raw in map(record, lines) if raw is not None]
+        assert Lines(1, lines).records() == wanted
 
 
 def test_gzip_is_read_by_its_first_bytes_whatever_the_name(cli, tmp_path, traffic):
@@ -220,6 +227,6 @@ def test_a_read_error_half_way_is_told_after_the_lines_before_it(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", Stdin)
     batches = Source("-").lines()
-    assert [number for number, _ in next(batches)] == [1, 2]
+    assert [number for number, _ in next(batches).numbered()] == [1, 2]
     with pytest.raises(Failure, match="cannot read standard input: Input/output error"):
         next(batches)
