@@ -34,7 +34,7 @@ class StandardOutput:
             raise Failure("standard output is closed", "name a file with -o")
         self._stream = sys.stdout.buffer
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Write and flush.
 
         Raises:
@@ -101,7 +101,7 @@ class FileOutput:
         self._part = part
         return os.fdopen(number, "wb")
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Write a part.
 
         Raises:

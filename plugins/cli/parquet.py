@@ -41,9 +41,9 @@ class ParquetOutput:
         self._writer = pq.ParquetWriter(_Stream(out), self._columns.schema, compression="zstd")
         self._waiting: list[bytes] = []
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Documents, one a line."""
-        self._waiting += content.removesuffix(b"\n").split(b"\n")
+        self._waiting += bytes(content).removesuffix(b"\n").split(b"\n")
         if len(self._waiting) >= _GROUP:
             self._group()
 

@@ -102,8 +102,8 @@ class Worker:
 
 def results(
     batches: Iterable[Batch], settings: Settings, worker: Worker, workers: int
-) -> Generator[tuple[bytes, Tally]]:
-    """Convert batches, in order.
+) -> Generator[tuple[bytes | memoryview, Tally]]:
+    """Convert batches, in order; what one gave is gone when the next is asked for.
 
     Args:
         batches: The work.

@@ -8,6 +8,8 @@ a process of its own; a ratio is that of one round, and the median of the rounds
 `fresh` begins before tables are loaded and has every function still to make; `sustained` goes on
 with another file of new lines. CPU time, imports left out on both sides. A busy machine shrinks the
 ratios, since our lines of output are four times as long and want the caches.
+
+Below the table: where the time of a record to ECS goes, stage by stage.
 """
 
 # ruff: noqa: T201 - printing is what a benchmark does
@@ -24,7 +26,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the lines lie beside this folder
 from ordinary_lines import ordinary
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 RECEIVED = 1_795_514_400_000
 ROWS = ("ecs", "ecs, any order", "ocsf", "asim", "cim", "csl", "cef", "decode")
 PEER = "pycef + json"
+STAGES = "stages"
+PROFILED = "ecs"
 
 
 def convert(target: str, paths: list[Path]) -> list[float]:
@@ -91,16 +95,21 @@ def _each(path: Path, work: Callable[[bytes], object]) -> float:
     return time.process_time() - start
 
 
-def in_process(row: str, paths: list[Path]) -> list[float]:
-    """The same in a process of its own."""
+def in_process(row: str, paths: list[Path]) -> Any:
+    """What `one` prints of a row, in a process of its own."""
     command = [sys.executable, __file__, "--row", row, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
-    found: list[float] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 def one(row: str, paths: list[Path]) -> None:
     """Measure one row here and print the times."""
+    if row == STAGES:
+        from conversion_stages import ordinary_way, short_way
+
+        stages = short_way(PROFILED, paths, RECEIVED), ordinary_way(PROFILED, paths[0], RECEIVED)
+        print(json.dumps(stages))
+        return
     if row == PEER:
         times = pycef(paths)
     elif row == "decode":
@@ -126,11 +135,16 @@ def measure(rows: list[str], lines: int, rounds: int) -> None:
                 peer = in_process(PEER, paths[:1])[0]
                 fresh, sustained = in_process(row, paths)
                 found[row].append((peer / fresh, peer / sustained, lines / sustained))
+        profile = in_process(STAGES, files[""])
     print(f"{lines} lines, {rounds} rounds, Python {sys.version.split()[0]}")
     print(f"{'':18}{'fresh':>9}{'sustained':>12}{'events/s':>12}   x {PEER}")
     for row, each in found.items():
         fresh, sustained, rate = (statistics.median(column) for column in zip(*each, strict=True))
         print(f"{row:18}{fresh:8.2f}x{sustained:11.2f}x{rate:12,.0f}")
+    for way, stages in zip(("short", "ordinary"), profile, strict=True):
+        print(f"\nmicroseconds a record to {PROFILED}, {way} way")
+        for stage, microseconds in stages.items():
+            print(f"  {stage:26}{microseconds:6.2f}")
 
 
 def main() -> None:
