@@ -3,7 +3,7 @@
 A shape is one header's one way of spelling its pairs. Records that the ordinary way found plain
 and without a note teach it; from then on such records are matched and written without an `Event`.
 What is remembered is bounded, and the wire decides nothing but which shapes are tried: a flood of
-new names, keys or spellings costs a few look-ups more than the ordinary way alone.
+new names, keys or spellings costs a look-up or two more than the ordinary way alone.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ MOST_SHAPES = 192
 PATIENCE = 32
 """Records without a shape of a header that has some, before it gets another."""
 _MOST_OF_HEADER = 10
+_IN_VAIN = 32
+_REST = 31
+"""After so many records in a row that no shape of their header took, so many are not tried: a flood
+shall cost no more than the ordinary way, and what comes after it loses little."""
 MOST_HEADERS = 4_096
 MOST_SENDERS = 16_384
 _LONGEST = 8_191  # of a record; longer ones are not what shapes are for
@@ -80,13 +84,17 @@ class Family:
         noted: Whether its records always have a note, as those that are inferred.
         unknown: Whether no table row names the event.
         remarkable: Whether either.
+        in_vain: Records in a row that no shape took.
+        rest: Records still to come that are not tried.
     """
 
     __slots__ = (
+        "in_vain",
         "met",
         "noted",
         "patience",
         "remarkable",
+        "rest",
         "shapes",
         "spellings",
         "taught",
@@ -103,6 +111,8 @@ class Family:
         self.noted = False
         self.unknown = False
         self.remarkable = False
+        self.in_vain = 0
+        self.rest = 0
 
 
 class _Sender:
@@ -235,6 +245,10 @@ class Shapes:
                 continue
             shapes, known_peer, rows = sender.prepared
             family = sender.family
+            if family.rest:
+                family.rest -= 1
+                lines.append(ordinary(raw, number).decode("latin-1"))
+                continue
             if shapes is not family.shapes or known_peer != peer:
                 rows = sender.prepare(peer)
             equals = text.count("=") if len(rows) > 1 else -1  # a header has none
@@ -247,11 +261,15 @@ class Shapes:
                 line = write(text, words, end, given, received, limit, stamp, raw, uid, number)
                 if line is not None:
                     lines.append(line)
+                    family.in_vain = 0
                     if family.remarkable:
                         noted += family.noted
                         unknown += family.unknown
                     break
             else:
+                family.in_vain += 1
+                if family.in_vain >= _IN_VAIN:
+                    family.rest = _REST
                 lines.append(ordinary(raw, number).decode("latin-1"))
         return Written(lines, noted, unknown)
 
@@ -332,6 +350,7 @@ class Shapes:
         with suppress(Impossible):
             shape = self._shape(event, found, plans)
             family.shapes = [*family.shapes, shape]
+            family.in_vain = family.rest = 0
             self._made += 1
 
     def _shape(self, event: Event, found: Spelling, plans: list[EventPlan]) -> Shape:

@@ -277,3 +277,17 @@ def test_a_separator_that_json_escapes_is_escaped(tmp_path: Path) -> None:
         made = json.loads(converter.encode(line, RECEIVED, None, None, at))
         assert made["datto_joined"] == b"\\".join(groups).decode()
     assert converter.shapes.write(line, RECEIVED) is not None, "the compiled way was taken"
+
+
+def test_a_flood_that_no_shape_takes_is_seldom_tried_and_ends_soon(converter: Converter) -> None:
+    teach(converter, PROBE)
+    odd = PROBE.replace(b"Guest", b'"')
+    tried = 0
+    (family,) = {sender.family for sender in converter.shapes._senders.values()}
+    for _ in range(400):
+        tried += not family.rest
+        assert converter.encode(odd, RECEIVED) == reference(converter, odd)
+    assert tried < 60
+    taken = [converter.shapes.write(PROBE, RECEIVED) is not None for _ in range(64)]
+    assert sum(taken) >= 32
+    assert all(taken[32:])
