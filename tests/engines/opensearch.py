@@ -35,6 +35,11 @@ class Node:
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
+    @classmethod
+    def present(cls) -> bool:
+        """Whether there is a JDK and the product's jars."""
+        return shutil.which("javac") is not None and cls.jars.is_dir()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
@@ -42,6 +47,8 @@ class Node:
     def start(self) -> None:
         """Start, on the port of before where it was started before, and wait until it answers."""
         again = self._port != 0
+        if not again:
+            self._compile()
         for _ in range(3):  # a port found free may be taken before the node binds it
             if not again:
                 self._port = _free_port()
@@ -49,14 +56,30 @@ class Node:
                 return
         raise AssertionError(f"no OpenSearch node came up:\n{self._told()}")
 
+    @property
+    def _classes(self) -> Path:
+        return self._directory / "classes"
+
+    def _compile(self) -> None:
+        """The launcher and what it shares with the other product's: `java` takes one file only."""
+        done = subprocess.run(  # noqa: S603
+            [
+                shutil.which("javac") or "javac", "-d", str(self._classes), "-cp",
+                f"{self.jars}/*", "-sourcepath", str(self.launcher.parent), str(self.launcher),
+            ],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
     def _started(self) -> bool:
         log = (self._directory / "node.log").open("ab")
         with log:
             self._process = subprocess.Popen(  # noqa: S603
                 [
                     shutil.which("java") or "java",
-                    "-Xms512m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{self.jars}/*",
-                    str(self.launcher), str(self._port), str(_free_port()),
+                    "-Xms512m", "-Xmx1g", "-XX:+UseSerialGC",
+                    "-cp", f"{self._classes}:{self.jars}/*",
+                    self.launcher.stem, str(self._port), str(_free_port()),
                     str(self._directory / "node"),
                 ],
                 stdin=subprocess.PIPE, stdout=log, stderr=log,
@@ -129,9 +152,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="session", name="node")
 def running() -> Iterator[Node]:
     """One node for all tests of the session."""
-    needed(
-        shutil.which("java") is not None and _JARS.is_dir(), "OpenSearch (.ci/engines/opensearch)"
-    )
+    needed(Node.present(), "OpenSearch (.ci/engines/opensearch)")
     with tempfile.TemporaryDirectory(prefix="opensearch-", ignore_cleanup_errors=True) as directory:
         made = Node(Path(directory))
         try:

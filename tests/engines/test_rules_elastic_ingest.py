@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import shutil
 import urllib.error
 import urllib.request
 from importlib import metadata
@@ -153,8 +152,7 @@ class Elasticsearch(Node):
 
 
 def test_elasticsearch_runs_the_core_alike(tmp_path: Path) -> None:
-    present = shutil.which("java") is not None and Elasticsearch.jars.is_dir()
-    engine.needed(present, "Elasticsearch (.ci/engines/elasticsearch)")
+    engine.needed(Elasticsearch.present(), "Elasticsearch (.ci/engines/elasticsearch)")
     pipeline = json.loads(files(_context())[f"elasticsearch/_ingest/pipeline/{CORE}.json"])
     del pipeline["_meta"]  # 7.10 knows none yet
     cases = (*fixtures(), *hostile(), *simulated()[::5])
