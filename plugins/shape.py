@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from datto_siem.converters.paths import split
-from datto_siem.converters.plan.kinds import kind
+from datto_siem.converters.plan.kinds import kinds
 from datto_siem.converters.plan.ocsf import OcsfRules
 from datto_siem.converters.plan.reading import reading
 from datto_siem.converters.schemas import ocsf
@@ -111,11 +111,12 @@ def shape(converter: Converter) -> Shape:
         for event in source.events.values():
             for plan in _plans(converter.plan(reading(source, event))):
                 for step in plan.emit:
-                    given = kind(step.expr, types, lookups)
+                    given = kinds(step.expr, types, lookups)
                     if step.expr[0] == "fmt" and step.expr[1][1] == "seconds":
-                        given = "float"  # milliseconds stand behind the point
-                    if given is not None:
-                        _put(found, step.into, _KINDS.get(given, TEXT))
+                        given = frozenset({"float"})  # milliseconds stand behind the point
+                    # a host name or an address is text either way
+                    for kind_ in {_KINDS.get(type_, TEXT) for type_ in given}:
+                        _put(found, step.into, kind_)
                 for column, type_ in plan.columns.values():
                     _put(found, column, _COLUMNS.get(type_, TEXT))
                 if plan.leftovers is not None:

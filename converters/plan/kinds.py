@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from datto_siem.converters.tables.expression import Expr, rebuild
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from datto_siem.converters.evaluate import Lookups
 
@@ -39,26 +39,43 @@ OPERATOR_TYPES: Mapping[str, str] = {
 
 def kind(expr: Expr, types: Mapping[str, str], lookups: Lookups) -> str | None:
     """The type of an expression, `any` when its branches differ, None when it is absent."""
+    found = kinds(expr, types, lookups)
+    if len(found) > 1:
+        return "any"
+    return next(iter(found), None)
+
+
+def kinds(expr: Expr, types: Mapping[str, str], lookups: Lookups) -> frozenset[str]:
+    """The types of an expression's branches; none when it is absent."""
+    op = expr[0]
+    if op == "first":
+        return _all(expr[1], types, lookups)
+    if op == "if":
+        return _all(expr[2:4], types, lookups)
+    if op == "lookup":
+        return _all([*(row for _, row in expr[2]), expr[3]], types, lookups)
+    if op == "table":
+        column = lookups[expr[2]].columns.get(expr[3], "text") if expr[2] in lookups else "text"
+        return kinds(expr[4], types, lookups) | {column}
+    if op == "other":
+        return kinds(expr[1], types, lookups)
+    leaf = _leaf(expr, types, lookups)
+    return frozenset() if leaf is None else frozenset({leaf})
+
+
+def _all(exprs: Iterable[Expr], types: Mapping[str, str], lookups: Lookups) -> frozenset[str]:
+    return frozenset().union(*(kinds(each, types, lookups) for each in exprs))
+
+
+def _leaf(expr: Expr, types: Mapping[str, str], lookups: Lookups) -> str | None:
     op = expr[0]
     if op == "const":
         return _constant(expr[1])
     if op == "ref":
         return types.get(expr[1], "text")
-    if op == "first":
-        return _common(kind(item, types, lookups) for item in expr[1])
-    if op == "if":
-        return _common(kind(item, types, lookups) for item in expr[2:4])
-    if op == "lookup":
-        rows = [kind(row, types, lookups) for _, row in expr[2]]
-        return _common([*rows, kind(expr[3], types, lookups)])
-    if op == "table":
-        column = lookups[expr[2]].columns.get(expr[3], "text") if expr[2] in lookups else "text"
-        return _common([column, kind(expr[4], types, lookups)])
     if op == "minus":
         right = kind(expr[2], types, lookups)
         return "time" if right == "duration" else "duration"
-    if op == "other":
-        return kind(expr[1], types, lookups)
     if op == "fmt":
         return "int" if expr[1][1] in ("milliseconds", "nanoseconds", "seconds") else "text"
     return OPERATOR_TYPES[op]
@@ -72,13 +89,6 @@ def _constant(value: object) -> str | None:
     if isinstance(value, int):
         return "int"
     return "list" if isinstance(value, (tuple, list)) else "text"
-
-
-def _common(found: object) -> str | None:
-    kinds = {each for each in found if each is not None}  # type: ignore[attr-defined]
-    if not kinds:
-        return None
-    return kinds.pop() if len(kinds) == 1 else "any"
 
 
 class Writer:

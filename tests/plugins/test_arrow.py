@@ -13,6 +13,7 @@ from rule_corpus import corpus, document, fixtures
 
 from datto_siem.converters import Converter
 from datto_siem.plugins.cli.main import main
+from datto_siem.plugins.shape import JSON, Many, shape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,6 +77,22 @@ def test_a_batch_holds_what_convert_makes(target: str) -> None:
     (columns,) = records([batch])
     assert columns.schema == records.schema
     assert columns.num_rows == len(rows)
+
+
+def json_columns(shape: Any, at: str = "") -> list[str]:
+    if isinstance(shape, Many):
+        return json_columns(shape.each, at)
+    if isinstance(shape, dict):
+        return [
+            found for name, each in shape.items() for found in json_columns(each, f"{at}/{name}")
+        ]
+    return [at] if shape == JSON else []
+
+
+def test_a_host_or_an_address_is_text_as_it_is() -> None:
+    found = {target: json_columns(shape(Converter(target))) for target in TARGETS}
+    differs = {"cim": ["/category"]}  # a text in one event, a list of them in another
+    assert found == {target: differs.get(target, []) for target in TARGETS}
 
 
 def test_text_and_blank_rows_are_taken() -> None:
