@@ -1,5 +1,8 @@
 """Records to documents over Arrow batches: the same for Spark, pandas, DuckDB and Parquet files.
 
+events = Records("ecs", received).reader(lines("syslog.log.gz"))
+duckdb.sql("SELECT event.action, count(*) FROM events GROUP BY ALL")
+
 Needs pyarrow (extra `parquet`). The schema is declared from the mapping tables before any data is
 seen (`plugins.shape`), so every batch and every file of a target has the same columns.
 """
@@ -13,6 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from datto_siem.converters import Converter
 from datto_siem.plugins import shape as shapes
+from datto_siem.plugins.cli.records import Source, record
 from datto_siem.plugins.shape import LEFTOVERS, MAP, Many, Misfit, fitted
 
 if TYPE_CHECKING:
@@ -34,6 +38,48 @@ DOCUMENT = pa.schema([pa.field("document", pa.string())])
 """Schema of documents as JSON text."""
 
 _BLANK = b" \t\r\n\x0b\x0c\0"
+_ROWS = 10_000
+"""Rows converted at once: a whole frame may come as one batch, and 2 GiB of text fill an array."""
+_BYTES = 1 << 26
+"""Bytes of records in a batch that is read from files, when they are long."""
+
+
+def lines(*paths: str | Path) -> Iterator[pa.RecordBatch]:
+    """Records of text archives as `datto-siem convert` reads them, one a line, plain or gzip.
+
+    Their number over all files is in column `ordinal`, so that documents get the ids that convert
+    gives them.
+
+    Args:
+        paths: Files.
+
+    Raises:
+        Failure: One cannot be opened; while batches are taken, one cannot be read on.
+    """
+    return _batches([Source(str(path)) for path in paths])
+
+
+def _batches(inputs: Sequence[Source]) -> Iterator[pa.RecordBatch]:
+    first, size = 0, 0
+    waiting: list[bytes] = []
+    for each in inputs:
+        for found in each.lines():
+            records = [raw for _, line in found if (raw := record(line)) is not None]
+            if waiting and (len(waiting) + len(records) > _ROWS or size > _BYTES):
+                yield _numbered(waiting, first)
+                first += len(waiting)
+                waiting, size = [], 0
+            waiting += records
+            size += sum(map(len, records))
+    if waiting:
+        yield _numbered(waiting, first)
+
+
+def _numbered(records: Sequence[bytes], first: int) -> pa.RecordBatch:
+    numbers = pa.array(range(first, first + len(records)), pa.int64())
+    return pa.RecordBatch.from_arrays(
+        [pa.array(records, pa.binary()), numbers], names=["value", "ordinal"]
+    )
 
 
 def arrow(shape: Shape) -> pa.Schema:
@@ -100,8 +146,9 @@ class Records:
     """Batches of records in, batches of documents out; plain enough to be sent to other machines.
 
     An input batch has a column `value` (binary, or text) with a record in each row, and may have
-    `ordinal` (the record's number in its input), `received` (epoch milliseconds) and `peer` (the
-    sender's address). Blank rows are left out, as `datto-siem convert` leaves out blank lines.
+    `ordinal` (the record's number in its input), `received` (epoch milliseconds, or a timestamp, in
+    UTC where it has no zone) and `peer` (the sender's address). Blank rows are left out, as
+    `datto-siem convert` leaves out blank lines.
 
     Args:
         target: ecs, cim, ocsf, asim or csl.
@@ -141,31 +188,44 @@ class Records:
         self._open()
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Convert, batch by batch; `pyspark`'s `mapInArrow` calls this."""
+        """Convert, batch by batch, large ones in parts; `pyspark`'s `mapInArrow` calls this."""
         for batch in batches:
-            documents = list(self._documents(batch))
-            if self._as is not None:
-                yield self._as.batch(documents)
-            else:
-                texts = [each.decode() for each in documents]
-                yield pa.RecordBatch.from_arrays([pa.array(texts, pa.string())], schema=DOCUMENT)
+            for at in range(0, batch.num_rows, _ROWS):
+                yield self._converted(batch.slice(at, _ROWS))
+
+    def reader(self, records: Any) -> pa.RecordBatchReader:
+        """Documents as a stream that DuckDB queries and pandas reads, once.
+
+        Args:
+            records: Batches, such as `lines` gives, or what has `__arrow_c_stream__`: a pandas or
+                Polars frame, a DuckDB query, an Arrow table.
+        """
+        if hasattr(records, "__arrow_c_stream__"):
+            records = pa.RecordBatchReader.from_stream(records)
+        return pa.RecordBatchReader.from_batches(self.schema, self(records))
+
+    def _converted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        documents = self._documents(batch)
+        if self._as is not None:
+            return self._as.batch(documents)
+        texts = pa.array([each.decode() for each in documents], pa.string())
+        return pa.RecordBatch.from_arrays([texts], schema=DOCUMENT)
 
     def _documents(self, batch: pa.RecordBatch) -> Iterator[bytes]:
         names = set(batch.schema.names)
         size = batch.num_rows
 
-        def column(name: str, default: Any) -> list[Any]:
-            found: list[Any] = batch.column(name).to_pylist() if name in names else [default] * size
+        def column(name: str, as_: pa.DataType) -> list[Any]:
+            found: list[Any] = [None] * size
+            if name in names:
+                found = _cast(batch.column(name), as_).to_pylist()
             return found
 
-        value = batch.column("value")
-        if not pa.types.is_binary(value.type):
-            value = value.cast(pa.binary())
         rows = zip(
-            value.to_pylist(),
-            column("ordinal", 0),
-            column("received", self._received),
-            column("peer", None),
+            column("value", pa.large_binary()),
+            column("ordinal", pa.int64()),
+            column("received", pa.int64()),
+            column("peer", pa.string()),
             strict=True,
         )
         encode = self._converter.encode
@@ -174,4 +234,11 @@ class Records:
                 yield encode(raw, received or self._received, peer, None, ordinal or 0)
 
 
-__all__ = ["DOCUMENT", "Columns", "Misfit", "Records", "arrow"]
+def _cast(column: pa.Array, as_: pa.DataType) -> pa.Array:
+    """A column as it is read: pandas has numbers with gaps as floats, and times may be times."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("ms", column.type.tz), safe=False)
+    return column.cast(as_)
+
+
+__all__ = ["DOCUMENT", "Columns", "Misfit", "Records", "arrow", "lines"]
