@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cases import RECEIVED
-from engine import ENGINES, ROOT, needed
+from engine import needed
 from lines import generate
+from spark_submit import SCRIPT, SPARK, packed, submit
 
 from datto_siem.converters import Converter
 
@@ -30,20 +31,15 @@ except ModuleNotFoundError:
     pq = None
 
 pytestmark = pytest.mark.engine
-SPARK = ENGINES / "spark"
 LINES = int(os.environ.get("DATTO_SPARK_LINES", "20000"))
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This package as executors get it: the archive that the script's own words make."""
+    """The archive, made once."""
     needed((SPARK / "bin" / "spark-submit").exists(), "Spark")
     needed(pq is not None, "pyarrow")
-    folder = tmp_path_factory.mktemp("package")
-    install = ["-m", "pip", "install", "-q", "--no-deps", "--target", "lib", ROOT]
-    for args in (install, ["-m", "zipfile", "-c", "datto_siem.zip", "lib/datto_siem"]):
-        subprocess.run([sys.executable, *args], cwd=folder, check=True)  # noqa: S603
-    return folder / "datto_siem.zip"
+    return packed(tmp_path_factory.mktemp("package"))
 
 
 @cache
@@ -54,32 +50,9 @@ def records() -> tuple[bytes, ...]:
     return tuple(found[at % len(found)] for at in range(LINES))
 
 
-def submit(package: Path, tmp_path: Path, *args: str) -> None:
-    """Run the package's own script on a cluster of two executors."""
-    python = str(SPARK / "bin" / "python")
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        "PYSPARK_PYTHON": python,
-        "PYSPARK_DRIVER_PYTHON": python,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_LOCAL_DIRS": str(tmp_path / "spark"),
-        "SPARK_WORKER_DIR": str(tmp_path / "work"),
-    }
-    script = ROOT / "plugins" / "spark" / "submit.py"
-    done = subprocess.run(  # noqa: S603
-        [
-            *(SPARK / "bin" / "spark-submit", "--master", "local-cluster[2,1,1024]"),
-            *("--conf", "spark.ui.enabled=false", "--conf", "spark.sql.files.maxPartitionBytes=2m"),
-            *("--conf", "spark.log.level=ERROR", "--driver-memory", "1g", "--py-files", package),
-            *(script, *args),
-        ],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=1800,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+def run(package: Path, tmp_path: Path, *args: str) -> None:
+    """Run the package's own script on a cluster of two executors, with several tasks each."""
+    submit(package, tmp_path, *args, conf=("spark.sql.files.maxPartitionBytes=2m",))
 
 
 def written(folder: Path) -> list[bytes]:
@@ -103,7 +76,7 @@ def test_json_equals_convert_line_for_line(package: Path, tmp_path: Path) -> Non
     archive = tmp_path / "archive.log"
     archive.write_bytes(b"".join(line + b"\n" for line in records()))
     given = ("--to", "ecs", "--format", "json", "--number", "--received", str(RECEIVED))
-    submit(package, tmp_path, *given, "--output", f"file:{tmp_path}/out", f"file:{archive}")
+    run(package, tmp_path, *given, "--output", f"file:{tmp_path}/out", f"file:{archive}")
     assert len(list((tmp_path / "out").glob("part-*"))) > 1, "both executors had work"
     truth = tmp_path / "truth"
     subprocess.run(  # noqa: S603
@@ -123,7 +96,7 @@ def test_the_lake_holds_each_class_as_parquet(package: Path, tmp_path: Path) -> 
             file.write(b"\n".join(lines[part::2]))
     given = ("--to", "ocsf", "--format", "lake", "--region", "eu-west-1", "--account", "42")
     more = ("--received", str(RECEIVED), "--output", f"file:{tmp_path}/lake")
-    submit(package, tmp_path, *given, *more, f"file:{tmp_path}/*.log.gz")
+    run(package, tmp_path, *given, *more, f"file:{tmp_path}/*.log.gz")
     found: dict[int, int] = {}
     days = set()
     for path in (tmp_path / "lake" / "ext").rglob("*.parquet"):
@@ -150,7 +123,7 @@ def test_a_stream_converts_what_comes_and_remembers_it(
     lines = [line for line in records()[:600] if line.strip()]
     for at in range(2):
         (tmp_path / "in" / f"{at}.log").write_bytes(b"\n".join(lines[at * 300 : at * 300 + 300]))
-        submit(package, tmp_path, *given, *places)
+        run(package, tmp_path, *given, *places)
     batches = sorted((tmp_path / "out").glob("batch=*"))
     assert [path.name for path in batches] == ["batch=0", "batch=1"]
     if form == "json":
@@ -172,9 +145,8 @@ def test_a_stream_converts_what_comes_and_remembers_it(
 def test_misuse_ends_with_2_before_spark_starts(
     package: Path, tmp_path: Path, args: tuple[str, ...], said: str
 ) -> None:
-    script = ROOT / "plugins" / "spark" / "submit.py"
     done = subprocess.run(  # noqa: S603
-        [SPARK / "bin" / "python", script, *args, "--output", tmp_path / "out", tmp_path],
+        [SPARK / "bin" / "python", SCRIPT, *args, "--output", tmp_path / "out", tmp_path],
         env={**os.environ, "PYTHONPATH": str(package)},
         capture_output=True,
         text=True,
