@@ -16,7 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from datto_siem.converters import Converter
 from datto_siem.plugins import shape as shapes
-from datto_siem.plugins.cli.records import Source, record
+from datto_siem.plugins.cli.records import Source
 from datto_siem.plugins.shape import LEFTOVERS, MAP, Many, Misfit, fitted
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _batches(inputs: Sequence[Source]) -> Iterator[pa.RecordBatch]:
     waiting: list[bytes] = []
     for each in inputs:
         for found in each.lines():
-            records = [raw for _, line in found if (raw := record(line)) is not None]
+            records = found.records()
             if waiting and (len(waiting) + len(records) > _ROWS or size > _BYTES):
                 yield _numbered(waiting, first)
                 first += len(waiting)

@@ -1,21 +1,21 @@
 """Worker processes, one pipe each: batches go out in turn and come back in the same turn.
 
 A worker has at most one batch at a time, so nobody ever waits to write to somebody who waits to
-write, memory is bounded, and a death shows at once as the end of its pipe. Finished bytes come
-after the message that tells their number, into room that is used again: a pipe's own messages are
-put together from parts, which costs the receiving process more than all the rest of its work.
+write, memory is bounded, and a death shows at once as the end of its pipe. Finished bytes come in
+memory that both see, where the system has that: sending them would cost this process more than all
+the rest of its work, and it shares the cores with the workers.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections import deque
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import interrupts
 from datto_siem.plugins.cli.failure import Failure
+from datto_siem.plugins.cli.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from datto_siem.plugins.cli.tally import Tally
     from datto_siem.plugins.cli.work import Batch, Settings
 
+    _Answer = tuple[int | None, Tally] | str
+    """Size of what is in the room, or None for bytes that follow; or the text of an error."""
+
 _PATIENCE = 1.0  # seconds for a worker to leave by itself
-_RAW = hasattr(os, "readv")  # elsewhere pipes are no files
 
 
 def results(
@@ -33,27 +35,30 @@ def results(
 ) -> Generator[tuple[bytes | memoryview, Tally]]:
     """Convert batches, in order; processes are started as batches come.
 
-    What one batch gave is gone when the next is asked for.
+    A worker has its next batch before what the last one gave is handed on; that is gone when the
+    next is asked for.
 
     Raises:
         Failure: A worker died.
         RuntimeError: An error of ours in a worker.
     """
-    idle: deque[_Process] = deque()
+    workers: list[_Process] = []
     busy: deque[_Process] = deque()
     try:
         for batch in batches:
-            if len(busy) == count:
-                idle.append(busy.popleft())
-                yield idle[-1].receive()
-            worker = idle.popleft() if idle else _Process(settings)
-            busy.append(worker)
-            worker.send(batch)
+            if len(busy) < count:
+                workers.append(_Process(settings))
+                busy.append(workers[-1])
+                workers[-1].send(batch)
+                continue
+            found = busy[0].receive()
+            busy[0].send(batch)
+            busy.rotate(-1)
+            yield found
         while busy:
-            idle.append(busy.popleft())
-            yield idle[-1].receive()
+            yield busy.popleft().receive()
     finally:
-        for worker in (*busy, *idle):
+        for worker in workers:
             worker.stop()
 
 
@@ -63,12 +68,15 @@ class _Process:
     def __init__(self, settings: Settings) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._room = bytearray()
-        self._process = context.Process(target=_serve, args=(theirs, settings), daemon=True)
+        self._room = Room.made()
+        arguments = (theirs, settings, self._room)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         resource_tracker.ensure_running()  # here, since starting it lets interrupts through again
         with interrupts.held():  # an interrupt is for this process to handle
             self._process.start()
         theirs.close()
+        if self._room is not None:
+            self._room.handed_on()
 
     def send(self, batch: Batch) -> None:
         try:
@@ -78,27 +86,15 @@ class _Process:
 
     def receive(self) -> tuple[bytes | memoryview, Tally]:
         try:
-            answer: tuple[int, Tally] | str = self._pipe.recv()
+            answer: _Answer = self._pipe.recv()
             if isinstance(answer, str):
                 raise RuntimeError(answer)  # noqa: TRY004 - the text of one, from over there
             size, tally = answer
-            return self._content(size), tally
+            if size is None or self._room is None:
+                return self._pipe.recv_bytes(), tally
+            return self._room.get(size), tally
         except (EOFError, OSError) as error:
             raise self._death() from error
-
-    def _content(self, size: int) -> bytes | memoryview:
-        if not _RAW:
-            return self._pipe.recv_bytes()
-        if size > len(self._room):
-            self._room = bytearray(size)
-        whole = memoryview(self._room)[:size]
-        left = whole
-        while left:
-            count = os.readv(self._pipe.fileno(), [left])
-            if count == 0:
-                raise EOFError
-            left = left[count:]
-        return whole
 
     def stop(self) -> None:
         self._pipe.close()
@@ -114,7 +110,7 @@ class _Process:
         return Failure(told, "memory may have run out; run it again with fewer --workers")
 
 
-def _serve(pipe: Connection, settings: Settings) -> None:
+def _serve(pipe: Connection, settings: Settings, room: Room | None) -> None:
     """The whole life of a worker process: it ends when its pipe does."""
     worker = settings.worker()
     while True:
@@ -122,25 +118,17 @@ def _serve(pipe: Connection, settings: Settings) -> None:
             batch = pipe.recv()
         except (EOFError, OSError):
             return
-        answer: tuple[int, Tally] | str
+        answer: _Answer
         content = b""
         try:
             content, tally = worker(batch)
-            answer = len(content), tally
+            is_put = room is not None and room.put(content)
+            answer = (len(content) if is_put else None), tally
         except Exception as error:
             answer = str(error)  # not every exception can be sent
         try:
             pipe.send(answer)
-            if not isinstance(answer, str):
-                _send(pipe, content)
+            if answer[0] is None:
+                pipe.send_bytes(content)
         except OSError:
             return
-
-
-def _send(pipe: Connection, content: bytes) -> None:
-    if not _RAW:
-        pipe.send_bytes(content)
-        return
-    left = memoryview(content)
-    while left:
-        left = left[os.write(pipe.fileno(), left) :]

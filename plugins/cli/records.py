@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 STDIN = "-"
 BLOCK = 1 << 15
 """Bytes read at a time: what becomes of them is written before it leaves the cache."""
-BLOCK_FOR_MANY = 1 << 18
-"""The same when batches go to other processes: there the number of batches counts."""
+BLOCK_FOR_MANY = 1 << 17
+"""The same when batches go to other processes: there the number of batches counts. A pipe holds one
+whole, so that sending it waits for nobody."""
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
 _BEGUN = b"!"
@@ -148,10 +149,21 @@ class Source:
             yield block
 
     def _unpacked(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Unpacked parts; those of a file, which does not make wait, put together to blocks."""
+        least = 1 if self.size is None else self._block
+        held: list[bytes] = []
+        size = 0
         try:
-            yield from Unpacker().unpack(blocks)
+            for part in Unpacker().unpack(blocks):
+                held.append(part)
+                size += len(part)
+                if size >= least:
+                    yield b"".join(held)
+                    held, size = [], 0
         except Broken as error:
+            yield b"".join(held)  # no more lines are whole than these
             raise self._broken(str(error)) from error
+        yield b"".join(held)
 
     def _broken(self, how: str) -> Failure:
         place = f"{self.name}: gzip data {how} after line {self.line}"
