@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 
 import pytest
 
@@ -10,33 +10,25 @@ from datto_siem.plugins.cli import room
 from datto_siem.plugins.cli.room import SIZE, Room
 
 
-def put(there: Room, sizes: list[int], pipe) -> None:
-    for size in sizes:
-        pipe.send(there.put(b"%d" % (size % 10) * size))
-        pipe.recv()
-
-
-def test_what_another_process_puts_is_seen_here_until_the_one_after_it():
+def test_what_is_put_at_one_end_is_seen_at_the_other_until_the_one_after_it():
     here = Room.made()
     if here is None:
         pytest.skip("this system has no files without names")
-    context = multiprocessing.get_context("spawn")
-    pipe, theirs = context.Pipe()
-    process = context.Process(target=put, args=(here, [3, 5, SIZE, 0, SIZE + 1], theirs))
-    process.start()
-    here.handed_on()
+    there = Room(os.dup(here._descriptor))  # as the process at the other end gets it
+    for each in (here, there):
+        each.handed_on()
     seen = []
     for size in (3, 5, SIZE, 0):
-        assert pipe.recv() is True
+        content = b"%d" % (size % 10) * size
+        assert there.put(content)
         seen.append(here.get(size))
-        if size == 5:
-            assert bytes(seen[0]) == b"333", "the one before is still there"
-        assert bytes(seen[-1]) == b"%d" % (size % 10) * size
-        pipe.send(None)
-    assert pipe.recv() is False, "too much does not fit"
-    pipe.send(None)
-    process.join(20)
-    assert process.exitcode == 0
+        assert bytes(seen[-1]) == content
+    assert not there.put(b"x" * (SIZE + 1)), "too much does not fit"
+    assert there.put(b"abc")
+    seen.append(here.get(3))
+    assert there.put(b"def")
+    assert bytes(seen[-1]) == b"abc", "it is there while the next one is put"
+    assert bytes(here.get(3)) == b"def"
 
 
 def test_workers_do_without_where_there_is_none(cli, tmp_path, traffic, monkeypatch):
