@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import syslog
 from datto_siem.converters.event import kinds
+from datto_siem.converters.family import Family
 from datto_siem.converters.lessons import another, narrowed, suited
 from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
@@ -40,10 +41,6 @@ MOST_SHAPES = 192
 PATIENCE = 32
 """Records without a shape of a header that has some, before it gets another."""
 _MOST_OF_HEADER = 10
-_IN_VAIN = 32
-_REST = 31
-"""After so many records in a row that no shape of their header took, so many are not tried: a flood
-shall cost no more than the ordinary way, and what comes after it loses little."""
 MOST_HEADERS = 4_096
 MOST_SENDERS = 16_384
 _LONGEST = 8_191  # of a record; longer ones are not what shapes are for
@@ -75,44 +72,6 @@ longest record."""
 
 _Row = tuple[Any, Any, bool, int]
 """A shape's `write`, what the sender decides for it, `ordered` and `equals`."""
-
-
-class Family:
-    """One header's shapes.
-
-    Attributes:
-        noted: Whether its records always have a note, as those that are inferred.
-        unknown: Whether no table row names the event.
-        remarkable: Whether either.
-        in_vain: Records in a row that no shape took.
-        rest: Records still to come that are not tried.
-    """
-
-    __slots__ = (
-        "in_vain",
-        "met",
-        "noted",
-        "patience",
-        "remarkable",
-        "rest",
-        "shapes",
-        "spellings",
-        "taught",
-        "unknown",
-    )
-
-    def __init__(self) -> None:
-        """No shapes yet."""
-        self.met = 0
-        self.patience = OFTEN
-        self.shapes: list[Shape] = []
-        self.spellings: list[Spelling] = []
-        self.taught: set[tuple[Spelling, int]] = set()
-        self.noted = False
-        self.unknown = False
-        self.remarkable = False
-        self.in_vain = 0
-        self.rest = 0
 
 
 class _Sender:
@@ -267,9 +226,7 @@ class Shapes:
                         unknown += family.unknown
                     break
             else:
-                family.in_vain += 1
-                if family.in_vain >= _IN_VAIN:
-                    family.rest = _REST
+                family.miss()
                 lines.append(ordinary(raw, number).decode("latin-1"))
         return Written(lines, noted, unknown)
 
@@ -288,7 +245,7 @@ class Shapes:
             if len(self._families) >= MOST_HEADERS:
                 kept = {head: each for head, each in self._families.items() if each.shapes}
                 self._families = kept
-            family = self._families[head] = Family()
+            family = self._families[head] = Family(OFTEN)
         family.met += 1
         if (
             family.met >= family.patience

@@ -400,7 +400,7 @@ def test_doctor_says_what_the_topic_lacks(tmp_path: Path, broker: Broker) -> Non
     with HecStub() as stub:
         log = kafka(broker, "looked-at", "partitions = 6\n")
         with forward(tmp_path / "f", "receiver", free_port(), log, stub.url) as forwarder:
-            done = doctor(forwarder)
+            done = doctor(forwarder.ready())
             assert done.returncode == 0, done.stdout + done.stderr  # warnings only
             assert f"reach {broker.server}: 1 brokers" in done.stdout
             assert "topic looked-at: 2 partitions, 6 wanted" in done.stdout

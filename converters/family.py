@@ -1,0 +1,58 @@
+"""What is known of one header's records: its shapes, and whether they are worth trying."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datto_siem.converters.assembly import Shape
+    from datto_siem.converters.spelling import Spelling
+
+_IN_VAIN = 32
+_REST = 31
+"""After so many records in a row that no shape of their header took, so many are not tried: a flood
+shall cost no more than the ordinary way, and what comes after it loses little."""
+
+
+class Family:
+    """One header's shapes.
+
+    Attributes:
+        noted: Whether its records always have a note, as those that are inferred.
+        unknown: Whether no table row names the event.
+        remarkable: Whether either.
+        in_vain: Records in a row that no shape took.
+        rest: Records still to come that are not tried.
+    """
+
+    __slots__ = (
+        "in_vain",
+        "met",
+        "noted",
+        "patience",
+        "remarkable",
+        "rest",
+        "shapes",
+        "spellings",
+        "taught",
+        "unknown",
+    )
+
+    def __init__(self, patience: int) -> None:
+        """No shapes yet; `patience` is after how many records the first is made."""
+        self.met = 0
+        self.patience = patience
+        self.shapes: list[Shape] = []
+        self.spellings: list[Spelling] = []
+        self.taught: set[tuple[Spelling, int]] = set()
+        self.noted = False
+        self.unknown = False
+        self.remarkable = False
+        self.in_vain = 0
+        self.rest = 0
+
+    def miss(self) -> None:
+        """No shape took a record that was tried."""
+        self.in_vain += 1
+        if self.in_vain >= _IN_VAIN:
+            self.rest = _REST
