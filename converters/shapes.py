@@ -65,7 +65,7 @@ def _moment(received: int) -> tuple[int, str, int]:
     return (received + DAY) // SECOND - LATE, iso(received), _LONGEST
 
 
-_END = 10_000_000_000_000  # of what is worth the care
+_END = 10_000_000_000_000  # the year 2286: later receive times are left to the ordinary way
 _moments: Memo[int, tuple[int, str, int]] = Memo(_moment, 1_024)
 """Receive time -> the end of the plausible seconds after `LATE`, itself as it is written, the
 longest record."""
@@ -204,7 +204,7 @@ class Shapes:
                 continue
             shapes, known_peer, rows = sender.prepared
             family = sender.family
-            if family.rest:
+            if family.rest:  # a flood: not tried
                 family.rest -= 1
                 lines.append(ordinary(raw, number).decode("latin-1"))
                 continue

@@ -35,9 +35,13 @@ class Room:
             return None
         try:
             descriptor = create("datto-siem")
+        except OSError:  # a system that forbids it: pipes will do
+            return None
+        try:
             os.truncate(descriptor, 2 * SIZE)
             return cls(descriptor)
-        except OSError:  # a system that forbids it: pipes will do
+        except OSError:
+            os.close(descriptor)
             return None
 
     def __reduce__(self) -> tuple[Callable[..., Room], tuple[object]]:
