@@ -14,6 +14,7 @@ from datto_siem.converters import casts, given, times
 from datto_siem.converters.identity import uid
 from datto_siem.converters.leaves import Leaves, is_spotless
 from datto_siem.converters.leftovers import COLUMN_READERS
+from datto_siem.converters.memo import Memo
 from datto_siem.converters.pieces import Piece, literal, source, variable
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.reading import SURE_PARTS
@@ -31,9 +32,14 @@ if TYPE_CHECKING:
     from datto_siem.converters.spelling import Pair, Spelling
     from datto_siem.converters.tables.expression import Expr
 
-LATE = 277_777 * 3_600
+_LATE_HOUR = 277_777
+LATE = _LATE_HOUR * 3_600
 """Seconds since 1970 from which shapes count: an hour's begin in 2001. What is left is below 2**30,
 with which Python reckons twice as fast."""
+_HOURS: Memo[int, str] = Memo(lambda hour: times.HOURS[hour + _LATE_HOUR], 8_192)
+"""Hours since `LATE` -> how they are written."""
+_SMALL = frozenset({"lower", "dns_name", "email"})
+"""Casts whose strict form has no capitals."""
 _FEW = frozenset({"text", "lower", "int"})
 """Casts whose texts may be words of few values."""
 _NOT_HERE = frozenset({"syslog.time", "syslog.text", "pairs"})
@@ -56,6 +62,7 @@ class Shaped(Leaves):
         self.notes = notes
         self.groups: list[str] = []
         self.few: set[str] = set()
+        self.small: set[str] = set()
         self.subjects: set[str] = set()
         self.wire: dict[str, tuple[Piece, ...]] = {}
         self.times: dict[str, tuple[str, str]] = {}
@@ -69,7 +76,7 @@ class Shaped(Leaves):
                 "_span": casts.span,
                 "_uid": uid,
                 "_address": address,
-                "_hours": times.HOURS,
+                "_hours": _HOURS,
                 "_clocks": times.CLOCKS,
                 "_fractions": _FRACTIONS,
             }
@@ -119,6 +126,8 @@ class Shaped(Leaves):
     def _strict(self, pair: Pair, found: list[str]) -> dict[str, str]:
         """Values of the strict form, by part; what matched needs no proof but of ranges."""
         text, *more = found
+        if pair.kind in _SMALL:
+            self.small.update(found)
         whole: tuple[Piece, ...] = (variable(text),)
         values = {"": text, "all": text}
         if pair.kind in ("int", "port"):
@@ -126,7 +135,7 @@ class Shaped(Leaves):
         elif pair.kind == "time":
             extra = 1_000_000_000 - LATE  # the form's first digit, which is left out
             seconds = self.assign(f"int({more[0]}) + {extra}", True)
-            self.guard(f"not {times.FLOOR // times.SECOND - LATE} <= {seconds} < l")
+            self.guard(f"{seconds} >= l")
             when = self.assign(f"int({text})", True)
             self.texts[when] = text
             self.seconds[when] = seconds
@@ -184,7 +193,10 @@ class Shaped(Leaves):
                 rows = self.lookups[table].rows
                 words = frozenset(key for key, row in rows.items() if column in row)
             self.subjects.add(text)
-            self.guard(f"{text}.lower() not in {self.constant(words)}")
+            self.guard(f"{self._lower(text)} not in {self.constant(words)}")
+
+    def _lower(self, text: str) -> str:
+        return text if text in self.small else f"{text}.lower()"
 
     def _fill(self, parts: tuple[tuple[str, str], ...], values: Mapping[str, str]) -> None:
         for part, name in parts:
@@ -254,6 +266,8 @@ class Shaped(Leaves):
     def key(self, subject: str, expr: Expr) -> str:
         """A lookup's key; what it depends on is worth remembering."""
         self.subjects.add(subject)
+        if subject in self.small:
+            return subject
         return self.texts.get(subject) or super().key(subject, expr)
 
     def single(self, expr: Expr) -> str:
@@ -261,6 +275,8 @@ class Shaped(Leaves):
         inner = self.value(expr[1])
         if expr[0] == "text" and inner in self.texts:
             return self.texts[inner]
+        if expr[0] == "lower" and inner in self.small:
+            return inner
         if expr[0] == "head" and inner in self.alone:
             return self.alone[inner]
         if expr[0] in _INLINE and self.sure(inner):
@@ -284,10 +300,11 @@ class Shaped(Leaves):
             tail = self.tails.get(inner) or f"{text}[10:]"
             self.texts[atom] = self.assign(f"{text}[:10] + _fractions[{tail}]", True)
         else:
-            hour, clock = f"_hours[{inner} // 3600000]", f"_clocks[{inner} // 1000 % 3600]"
+            hour = f"_hours[{inner} // 3600000 - {_LATE_HOUR}]"
+            clock = f"_clocks[{inner} // 1000 % 3600]"
             if inner in self.seconds:
                 seconds = self.seconds[inner]
-                hour = f"_hours[{seconds} // 3600 + {LATE // 3600}]"
+                hour = f"_hours[{seconds} // 3600]"
                 clock = f"_clocks[{seconds} % 3600]"
             parts = [self.assign(each, True) for each in (hour, clock)]
             tail = self.tails.get(inner) or f"{text}[10:]"

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _WORD = r"!#-<>-\[\]-~"
 _SMALL = r"!#-<>?\[\]-`{-~a-z"  # without capitals and `@`
 _ALL = "++" if sys.version_info >= (3, 11) else "+"  # possessive: a word ends where its class does
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_FIRM = "(?>" if sys.version_info >= (3, 11) else "(?:"  # atomic: the first that fits is it
+_OCTET = f"{_FIRM}25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _QUAD = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
 _PORT = "(?:0|[1-9][0-9]{0,4})"
 
@@ -38,7 +39,7 @@ _STRICT: Mapping[str, str] = {
     "ip": f"({_QUAD})",
     "int": "(0|[1-9][0-9]{0,17})",
     "port": f"({_PORT})",
-    "time": "(1([0-9]{9})([0-9]{3}))",
+    "time": "(1([5-9][0-9]{8})([0-9]{3}))",
     "hostport": f"({_QUAD}):({_PORT})",
     "uid": "([0-9A-Fa-f-]{36})",
     "email": f"(([{_SMALL}]{_ALL})@([{_SMALL}]{_ALL}))",

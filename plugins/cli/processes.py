@@ -1,9 +1,10 @@
-"""Worker processes, one pipe each: batches go out in turn and come back in the same turn.
+"""Worker processes beside this one, which converts too while all others have enough to do.
 
-A worker has at most one batch at a time, so nobody ever waits to write to somebody who waits to
-write, memory is bounded, and a death shows at once as the end of its pipe. Finished bytes come in
-memory that both see, where the system has that: sending them would cost this process more than all
-the rest of its work, and it shares the cores with the workers.
+Batches and finished bytes lie in memory that both processes see, where the system has that: sending
+them would cost this process more than all the rest of its work. What goes through a pipe is then so
+small that nobody waits to write, and a worker can have its next batch before it has finished the
+last. Elsewhere it has one at a time, so that nobody ever waits to write to somebody who waits to
+write. Memory is bounded either way, and a death shows at once as the end of a pipe.
 """
 
 from __future__ import annotations
@@ -16,71 +17,115 @@ from typing import TYPE_CHECKING
 from datto_siem.plugins.cli import interrupts
 from datto_siem.plugins.cli.failure import Failure
 from datto_siem.plugins.cli.room import Room
+from datto_siem.plugins.cli.work import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from multiprocessing.connection import Connection
 
     from datto_siem.plugins.cli.tally import Tally
-    from datto_siem.plugins.cli.work import Batch, Settings
+    from datto_siem.plugins.cli.work import Settings, Worker
 
     _Answer = tuple[int | None, Tally] | str
     """Size of what is in the room, or None for bytes that follow; or the text of an error."""
+    _Rooms = tuple[Room | None, Room | None]
+    """For batches, and for what becomes of them."""
 
 _PATIENCE = 1.0  # seconds for a worker to leave by itself
+_MOST = 16
+"""Batches under way, or finished before their turn: a worker that is being started takes as long as
+this process for so many."""
 
 
 def results(
-    batches: Iterable[Batch], settings: Settings, count: int
+    batches: Iterable[Batch], settings: Settings, worker: Worker, count: int
 ) -> Generator[tuple[bytes | memoryview, Tally]]:
     """Convert batches, in order; processes are started as batches come.
 
-    A worker has its next batch before what the last one gave is handed on; that is gone when the
-    next is asked for.
+    What one gave is gone when the next is asked for.
+
+    Args:
+        batches: The work.
+        settings: For the workers of other processes.
+        worker: The worker of this process.
+        count: How many processes, this one among them.
 
     Raises:
         Failure: A worker died.
         RuntimeError: An error of ours in a worker.
     """
-    workers: list[_Process] = []
-    busy: deque[_Process] = deque()
+    others: list[_Process] = []
+    turns: deque[_Process | tuple[bytes, Tally]] = deque()
+
+    def first() -> Generator[tuple[bytes | memoryview, Tally]]:
+        turn = turns.popleft()
+        if isinstance(turn, _Process):
+            yield turn.receive()
+            turn.has -= 1  # only now: what it gave was read until here
+        else:
+            yield turn
+
     try:
         for batch in batches:
-            if len(busy) < count:
-                workers.append(_Process(settings))
-                busy.append(workers[-1])
-                workers[-1].send(batch)
-                continue
-            found = busy[0].receive()
-            busy[0].send(batch)
-            busy.rotate(-1)
-            yield found
-        while busy:
-            yield busy.popleft().receive()
+            if len(others) < count - 1:
+                others.append(_Process(settings))
+            idlest = min(others, key=_Process.load)
+            if idlest.has < idlest.most:
+                idlest.send(batch)
+                turns.append(idlest)
+            else:
+                turns.append(worker(batch))
+            while turns and (len(turns) > _MOST + count or _is_there(turns[0])):
+                yield from first()
+        while turns:
+            yield from first()
     finally:
-        for worker in workers:
-            worker.stop()
+        for each in others:
+            each.stop()
+
+
+def _is_there(turn: _Process | tuple[bytes, Tally]) -> bool:
+    return not isinstance(turn, _Process) or turn.has_answered()
 
 
 class _Process:
-    """One worker."""
+    """Another worker.
+
+    Attributes:
+        has: How many batches it has, those among them that were not taken from it yet.
+        most: How many it may have.
+    """
 
     def __init__(self, settings: Settings) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._room = Room.made()
-        arguments = (theirs, settings, self._room)
+        self._rooms: _Rooms = (Room.made(), Room.made())
+        self.has = 0
+        self.most = 1 if None in self._rooms else 2
+        arguments = (theirs, settings, self._rooms)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         resource_tracker.ensure_running()  # here, since starting it lets interrupts through again
         with interrupts.held():  # an interrupt is for this process to handle
             self._process.start()
         theirs.close()
-        if self._room is not None:
-            self._room.handed_on()
+        for room in self._rooms:
+            if room is not None:
+                room.handed_on()
+
+    def load(self) -> int:
+        return self.has
+
+    def has_answered(self) -> bool:
+        return self._pipe.poll()
 
     def send(self, batch: Batch) -> None:
+        self.has += 1
+        content = b"\n".join(batch.records)  # records are lines
+        is_put = self._rooms[0] is not None and self._rooms[0].put(content)
         try:
-            self._pipe.send(batch)
+            self._pipe.send((len(content) if is_put else None, batch.first, batch.received))
+            if not is_put:
+                self._pipe.send_bytes(content)
         except OSError as error:
             raise self._death() from error
 
@@ -90,9 +135,7 @@ class _Process:
             if isinstance(answer, str):
                 raise RuntimeError(answer)  # noqa: TRY004 - the text of one, from over there
             size, tally = answer
-            if size is None or self._room is None:
-                return self._pipe.recv_bytes(), tally
-            return self._room.get(size), tally
+            return _taken(self._pipe, self._rooms[1], size), tally
         except (EOFError, OSError) as error:
             raise self._death() from error
 
@@ -110,18 +153,25 @@ class _Process:
         return Failure(told, "memory may have run out; run it again with fewer --workers")
 
 
-def _serve(pipe: Connection, settings: Settings, room: Room | None) -> None:
+def _taken(pipe: Connection, room: Room | None, size: int | None) -> bytes | memoryview:
+    """What was put in a room, or what follows in the pipe."""
+    return pipe.recv_bytes() if size is None or room is None else room.get(size)
+
+
+def _serve(pipe: Connection, settings: Settings, rooms: _Rooms) -> None:
     """The whole life of a worker process: it ends when its pipe does."""
     worker = settings.worker()
+    given, room = rooms
     while True:
         try:
-            batch = pipe.recv()
+            size, first, received = pipe.recv()
+            records = bytes(_taken(pipe, given, size)).split(b"\n")
         except (EOFError, OSError):
             return
         answer: _Answer
         content = b""
         try:
-            content, tally = worker(batch)
+            content, tally = worker(Batch(records, first, received))
             is_put = room is not None and room.put(content)
             answer = (len(content) if is_put else None), tally
         except Exception as error:

@@ -25,8 +25,7 @@ STDIN = "-"
 BLOCK = 1 << 15
 """Bytes read at a time: what becomes of them is written before it leaves the cache."""
 BLOCK_FOR_MANY = 1 << 17
-"""The same when batches go to other processes: there the number of batches counts. A pipe holds one
-whole, so that sending it waits for nobody."""
+"""The same when batches go to other processes: there the number of batches counts."""
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
 _BEGUN = b"!"

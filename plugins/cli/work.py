@@ -108,8 +108,8 @@ def results(
     Args:
         batches: The work.
         settings: For the workers of other processes.
-        worker: The worker of this process, used when `workers` is 1.
-        workers: How many processes; each has at most one batch at a time.
+        worker: The worker of this process.
+        workers: How many processes, this one among them.
 
     Raises:
         Failure: A worker died.
@@ -119,4 +119,4 @@ def results(
     else:
         from datto_siem.plugins.cli import processes  # only here: multiprocessing takes its time
 
-        yield from processes.results(batches, settings, workers)
+        yield from processes.results(batches, settings, worker, workers)

@@ -49,7 +49,7 @@ def test_few_batches_are_held_at_a_time(monkeypatch):
 
     def batches():
         nonlocal taken
-        for number in range(40):
+        for number in range(100):
             taken += 1
             yield work.Batch([LINE.strip()], number, 0)
 
@@ -57,8 +57,8 @@ def test_few_batches_are_held_at_a_time(monkeypatch):
         most = max(most, taken - given)
         given += 1
         time.sleep(0.002)
-    assert given == 40
-    assert most <= 2 + 1
+    assert given == 100
+    assert most <= 20
 
 
 def test_a_dead_worker_is_told_and_leaves_no_output(cli, tmp_path, traffic, monkeypatch):
