@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from datto_siem.converters.pieces import Piece, source
+from datto_siem.converters.pieces import Piece, merged, source, variable
 from datto_siem.converters.spelling import capturing
 from datto_siem.converters.staging import (
     Statement,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _NAMES = re.compile(r"\b(?:[vg][0-9]+|[a-z])\b").findall
 _SENDER = ("s", "p")
+_MOST_PARTS = 30
 
 
 class Shape(NamedTuple):
@@ -81,7 +82,7 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     if sender:
         body.append(f"{_tuple(sender)} = q")
     body += [each.text for each in found]
-    body.append(f"return {source(pieces)}")
+    body += _returned(pieces)
     pattern = capturing(spelling.pattern, [name in read for name in draft.groups])
     scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
     write = _function(title, "t, o, end, q, r, l, i, raw, u, n", body, scope)
@@ -121,6 +122,22 @@ def _function(title: str, arguments: str, body: Iterable[str], scope: dict[str, 
         compile(f"def function({arguments}):\n{indented}\n", f"<{title}>", "exec"), scope
     )
     return scope["function"]
+
+
+def _returned(pieces: Iterable[Piece]) -> list[str]:
+    """Statements that give the whole text.
+
+    CPython joins a formatted string of more than 30 parts by way of a list, which costs more than
+    joining parts first.
+    """
+    whole = merged(pieces)
+    size = -(-len(whole) // -(-len(whole) // _MOST_PARTS)) if len(whole) > _MOST_PARTS else 0
+    if not size:
+        return [f"return {source(whole)}"]
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    names = [f"w{number}" for number in range(len(parts))]
+    lines = [f"{name} = {source(part)}" for name, part in zip(names, parts, strict=True)]
+    return [*lines, f"return {source(map(variable, names))}"]
 
 
 def _read(pieces: Iterable[Piece]) -> set[str]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import casts, given, times
+from datto_siem.converters.clock import FRACTIONS, HOURS, LATE, LATE_HOUR
 from datto_siem.converters.identity import uid
 from datto_siem.converters.leaves import Leaves, is_spotless
 from datto_siem.converters.leftovers import COLUMN_READERS
-from datto_siem.converters.memo import Memo
 from datto_siem.converters.pieces import Piece, literal, source, variable
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.reading import SURE_PARTS
@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from datto_siem.converters.spelling import Pair, Spelling
     from datto_siem.converters.tables.expression import Expr
 
-_LATE_HOUR = 277_777
-LATE = _LATE_HOUR * 3_600
-"""Seconds since 1970 from which shapes count: an hour's begin in 2001. What is left is below 2**30,
-with which Python reckons twice as fast."""
-_HOURS: Memo[int, str] = Memo(lambda hour: times.HOURS[hour + _LATE_HOUR], 8_192)
-"""Hours since `LATE` -> how they are written."""
 _SMALL = frozenset({"lower", "dns_name", "email"})
 """Casts whose strict form has no capitals."""
 _FEW = frozenset({"text", "lower", "int"})
@@ -76,9 +70,9 @@ class Shaped(Leaves):
                 "_span": casts.span,
                 "_uid": uid,
                 "_address": address,
-                "_hours": _HOURS,
+                "_hours": HOURS,
                 "_clocks": times.CLOCKS,
-                "_fractions": _FRACTIONS,
+                "_fractions": FRACTIONS,
             }
         )
 
@@ -300,7 +294,7 @@ class Shaped(Leaves):
             tail = self.tails.get(inner) or f"{text}[10:]"
             self.texts[atom] = self.assign(f"{text}[:10] + _fractions[{tail}]", True)
         else:
-            hour = f"_hours[{inner} // 3600000 - {_LATE_HOUR}]"
+            hour = f"_hours[{inner} // 3600000 - {LATE_HOUR}]"
             clock = f"_clocks[{inner} // 1000 % 3600]"
             if inner in self.seconds:
                 seconds = self.seconds[inner]
@@ -354,4 +348,3 @@ class Shaped(Leaves):
 
 _GROUPS = {"hostport": 2, "email": 3, "time": 3}
 """Cast -> groups of its strict form, where it has several."""
-_FRACTIONS = {f"{part:03d}": f".{part:03d}".rstrip("0").rstrip(".") for part in range(1000)}

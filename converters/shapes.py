@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import syslog
+from datto_siem.converters.clock import LATE
 from datto_siem.converters.event import kinds
 from datto_siem.converters.family import Family
 from datto_siem.converters.lessons import another, narrowed, suited
@@ -21,7 +22,6 @@ from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
 from datto_siem.converters.shape import cef_shape, plan_shape
-from datto_siem.converters.shaped import LATE
 from datto_siem.converters.spelling import Spelling, in_order, is_clean, spelling
 from datto_siem.converters.times import DAY, FLOOR, SECOND, iso
 
@@ -210,24 +210,22 @@ class Shapes:
                 continue
             if shapes is not family.shapes or known_peer != peer:
                 rows = sender.prepare(peer)
-            equals = text.count("=") if len(rows) > 1 else -1  # a header has none
-            words = ""
-            for write, given, ordered, count in rows:
-                if count != equals >= 0:
-                    continue
-                if not (ordered or words):
-                    words = in_order(text[end:], equals)
+            if len(rows) == 1:  # nearly always
+                write, given, ordered, _ = rows[0]
+                words = "" if ordered else in_order(text[end:])
                 line = write(text, words, end, given, received, limit, stamp, raw, uid, number)
-                if line is not None:
-                    lines.append(line)
-                    family.in_vain = 0
-                    if family.remarkable:
-                        noted += family.noted
-                        unknown += family.unknown
-                    break
             else:
+                line = _tried(rows, text, end, (received, limit, stamp, raw, uid, number))
+            if line is None:
                 family.miss()
                 lines.append(ordinary(raw, number).decode("latin-1"))
+                continue
+            lines.append(line)
+            if family.in_vain:
+                family.in_vain = 0
+            if family.remarkable:
+                noted += family.noted
+                unknown += family.unknown
         return Written(lines, noted, unknown)
 
     def learn(self, event: Event) -> None:
@@ -316,6 +314,21 @@ class Shapes:
             return cef_shape(event.head, found, lookups, self._types, self._cef_version)
         narrow, _ = narrowed(event.reading, found)
         return plan_shape(plans, narrow, found, lookups, self._types, kinds(event.early or []))
+
+
+def _tried(rows: list[_Row], text: str, end: int, more: tuple[Any, ...]) -> str | None:
+    """What the first of several shapes that takes a record makes of it."""
+    equals = text.count("=")  # a header has none
+    words = ""
+    for write, given, ordered, count in rows:
+        if count != equals:
+            continue
+        if not (ordered or words):
+            words = in_order(text[end:], equals)
+        line: str | None = write(text, words, end, given, *more)
+        if line is not None:
+            return line
+    return None
 
 
 def _not_here(raw: bytes, ordinal: int) -> bytes:
