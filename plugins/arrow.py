@@ -16,7 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from datto_siem.converters import Converter
 from datto_siem.plugins import shape as shapes
-from datto_siem.plugins.cli.records import Source
+from datto_siem.plugins.archives import Source
 from datto_siem.plugins.shape import LEFTOVERS, MAP, Many, Misfit, fitted
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from datto_siem.plugins.cli.failure import Failure
+from datto_siem.plugins.failure import Failure
 
 
 def root() -> Path | None:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters.convert import CEF
 from datto_siem.converters.privacy import SHORTEST_KEY
+from datto_siem.plugins.archives import BLOCK, BLOCK_FOR_MANY, Source, sources
 from datto_siem.plugins.cli import interrupts, parsing
-from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.cli.output import STDOUT, output
 from datto_siem.plugins.cli.progress import Progress
-from datto_siem.plugins.cli.records import BLOCK, BLOCK_FOR_MANY, Source, sources
-from datto_siem.plugins.cli.shown import escaped
 from datto_siem.plugins.cli.tally import Tally
 from datto_siem.plugins.cli.work import Batch, Settings, results
+from datto_siem.plugins.failure import DONE, FINDINGS, Failure, os_failure
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     import argparse

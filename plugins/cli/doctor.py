@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import parsing, status_view
-from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure
 from datto_siem.plugins.cli.forward import chosen, read
-from datto_siem.plugins.cli.shown import escaped, paint
+from datto_siem.plugins.failure import DONE, FINDINGS, Failure
 from datto_siem.plugins.forwarder import journal, kafka_check, listener_check, opening
 from datto_siem.plugins.record import Record
 from datto_siem.plugins.secret import SecretMissing
+from datto_siem.plugins.shown import escaped, paint
 from datto_siem.plugins.sink import Finding, Level
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from datto_siem.plugins.cli.shown import Paint
     from datto_siem.plugins.forwarder.configuration import Configuration, Output
+    from datto_siem.plugins.shown import Paint
 
 _TEXT = """\
 Look whether every output of a configuration is ready: reach, TLS, credentials, index, stream,

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import Converter
 from datto_siem.converters.convert import CEF
+from datto_siem.plugins.archives import STDIN, sources
 from datto_siem.plugins.cli import parsing, reading_view, writing_view
-from datto_siem.plugins.cli.failure import DONE, Failure
 from datto_siem.plugins.cli.output import StandardOutput
-from datto_siem.plugins.cli.records import STDIN, sources
-from datto_siem.plugins.cli.shown import paint
+from datto_siem.plugins.failure import DONE, Failure
+from datto_siem.plugins.shown import paint
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from datto_siem.converters import Event
-    from datto_siem.plugins.cli.shown import Paint
+    from datto_siem.plugins.shown import Paint
 
 _TEXT = """\
 Show how a record is read and how a document is made of it: envelope, header, every pair with its

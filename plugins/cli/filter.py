@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import Converter
 from datto_siem.plugins.cli import parsing
-from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.filter import Settings, now
 from datto_siem.plugins.filters import _pipe
 from datto_siem.plugins.registry import names, plugin
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     import argparse

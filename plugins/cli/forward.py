@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import parsing, status_view
-from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.forwarder import configuration, journal, opening, readiness
 from datto_siem.plugins.forwarder.configuration import ConfigurationFaults
 from datto_siem.plugins.forwarder.dead_letters import RetryRunning
 from datto_siem.plugins.forwarder.log import LogAway, LogRefused
 from datto_siem.plugins.forwarder.redelivery import retry
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from datto_siem.plugins.cli.failure import INTERRUPTED, TERMINATED, Failure
+from datto_siem.plugins.failure import INTERRUPTED, TERMINATED, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

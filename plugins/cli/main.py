@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import SchemaMissing, TableErrors
 from datto_siem.plugins.cli import interrupts, parsing
-from datto_siem.plugins.cli.failure import (
+from datto_siem.plugins.cli.output import silence
+from datto_siem.plugins.failure import (
     DONE,
     MISUSE,
     PIPE_CLOSED,
@@ -23,8 +24,7 @@ from datto_siem.plugins.cli.failure import (
     OutputClosed,
     os_failure,
 )
-from datto_siem.plugins.cli.output import silence
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,10 +16,10 @@ from datto_siem.converters.tables.files import FOLDERS, SINGLE
 from datto_siem.converters.tables.load import load
 from datto_siem.converters.tables.nodes import parse
 from datto_siem.plugins.cli import checkout, sample_line
-from datto_siem.plugins.cli.failure import Failure, os_failure
 from datto_siem.plugins.cli.output import FileOutput
 from datto_siem.plugins.cli.parsing import choices
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import Failure, os_failure
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

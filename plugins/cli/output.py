@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from datto_siem.plugins.cli.failure import Failure, OutputClosed, os_failure
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import Failure, OutputClosed, os_failure
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

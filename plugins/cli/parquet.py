@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datto_siem.plugins.cli.failure import Failure
+from datto_siem.plugins.failure import Failure
 
 if TYPE_CHECKING:
     from types import TracebackType

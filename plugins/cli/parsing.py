@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from datto_siem.converters import times
-from datto_siem.plugins.cli.failure import Failure
+from datto_siem.plugins.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,9 +15,9 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import interrupts
-from datto_siem.plugins.cli.failure import Failure
 from datto_siem.plugins.cli.room import Room
 from datto_siem.plugins.cli.work import Batch
+from datto_siem.plugins.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from datto_siem.plugins.cli.records import Source
+    from datto_siem.plugins.archives import Source
 
 LARGE = 8 << 20
 PATIENCE = 2.0  # seconds

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import times
 from datto_siem.converters.notes import NOTES
-from datto_siem.plugins.cli.shown import escaped, quoted, value_text
+from datto_siem.plugins.shown import escaped, quoted, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datto_siem.converters.event import Header
     from datto_siem.converters.plan.model import Cast
     from datto_siem.converters.tables.model import Key, Tables
-    from datto_siem.plugins.cli.shown import Paint
+    from datto_siem.plugins.shown import Paint
 
 _INNER = frozenset({"_text", "_rest"})
 

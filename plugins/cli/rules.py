@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import parsing
-from datto_siem.plugins.cli.failure import DONE, Failure, os_failure
 from datto_siem.plugins.cli.output import StandardOutput
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import DONE, Failure, os_failure
 from datto_siem.plugins.generator import Context
 from datto_siem.plugins.registry import names, plugin
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     import argparse

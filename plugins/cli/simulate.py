@@ -9,9 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from datto_siem.plugins.cli import interrupts, parsing
-from datto_siem.plugins.cli.failure import DONE, Failure
 from datto_siem.plugins.cli.output import STDOUT, StandardOutput
 from datto_siem.plugins.cli.progress import Progress
+from datto_siem.plugins.failure import DONE, Failure
 from datto_siem.plugins.simulator import pacing, senders
 from datto_siem.plugins.simulator.network import Size
 from datto_siem.plugins.simulator.oddities import CHOICES

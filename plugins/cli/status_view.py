@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from datto_siem.plugins.cli import parsing
-from datto_siem.plugins.cli.failure import DONE, Failure
-from datto_siem.plugins.cli.shown import escaped, paint
+from datto_siem.plugins.failure import DONE, Failure
 from datto_siem.plugins.forwarder import configuration
 from datto_siem.plugins.forwarder.sections import loopback
+from datto_siem.plugins.shown import escaped, paint
 
 if TYPE_CHECKING:
     import argparse
 
-    from datto_siem.plugins.cli.shown import Paint
+    from datto_siem.plugins.shown import Paint
 
 _EVERY = 1.0
 _LISTENERS = f"{'LISTENER':<16}{'received':>12}{'/s':>9}{'refused':>9}{'dropped':>9}"

@@ -10,9 +10,9 @@ from datto_siem.converters.check import check
 from datto_siem.converters.errors import TableErrors
 from datto_siem.converters.tables.load import load
 from datto_siem.plugins.cli import checkout, new_event, parsing
-from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure, os_failure
 from datto_siem.plugins.cli.output import STDOUT, output
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import DONE, FINDINGS, Failure, os_failure
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     import argparse

@@ -8,11 +8,11 @@ import orjson
 
 from datto_siem.converters import validators
 from datto_siem.converters.convert import CEF
+from datto_siem.plugins.archives import STDIN, sources
 from datto_siem.plugins.cli import canonical, parsing
-from datto_siem.plugins.cli.failure import DONE, FINDINGS, Failure
 from datto_siem.plugins.cli.output import StandardOutput
-from datto_siem.plugins.cli.records import STDIN, sources
-from datto_siem.plugins.cli.shown import escaped
+from datto_siem.plugins.failure import DONE, FINDINGS, Failure
+from datto_siem.plugins.shown import escaped
 
 if TYPE_CHECKING:
     import argparse

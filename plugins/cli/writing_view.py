@@ -8,14 +8,14 @@ from datto_siem.converters import given
 from datto_siem.converters.evaluate import evaluate
 from datto_siem.converters.leftovers import fill_columns, gather
 from datto_siem.converters.tables.expression import names
-from datto_siem.plugins.cli.shown import escaped, quoted, value_text
+from datto_siem.plugins.shown import escaped, quoted, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from datto_siem.converters import Converter, Event
     from datto_siem.converters.interpret import Run
-    from datto_siem.plugins.cli.shown import Paint
+    from datto_siem.plugins.shown import Paint
 
 
 def cef(line: str, colours: Paint) -> Iterator[str]:

@@ -43,7 +43,7 @@ PROFILED = "ecs"
 
 def convert(target: str, paths: list[Path]) -> list[float]:
     """CPU seconds for each file, one after the other, as the command converts them."""
-    from datto_siem.plugins.cli.records import Source
+    from datto_siem.plugins.archives import Source
     from datto_siem.plugins.cli.work import Batch, Settings
 
     times = []

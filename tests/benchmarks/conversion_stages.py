@@ -13,7 +13,7 @@ from datto_siem.converters import Converter, syslog
 from datto_siem.converters.output import dump
 from datto_siem.converters.shaped import LATE
 from datto_siem.converters.times import DAY, SECOND, iso
-from datto_siem.plugins.cli.records import Source
+from datto_siem.plugins.archives import Source
 from datto_siem.plugins.cli.work import Batch, Settings
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from rule_corpus import fixtures, hostile, simulated
 
 from datto_siem.converters import Converter
 from datto_siem.plugins import shape as shapes
-from datto_siem.plugins.cli.failure import Failure
 from datto_siem.plugins.cli.main import main
+from datto_siem.plugins.failure import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,7 +9,7 @@ import pytest
 
 from datto_siem.converters import targets
 from datto_siem.converters.tables.load import load
-from datto_siem.plugins.cli.shown import Paint, escaped, paint, quoted
+from datto_siem.plugins.shown import Paint, escaped, paint, quoted
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 AT = ("--received-at", "2026-11-24T10:00:00Z")

@@ -12,10 +12,10 @@ import pytest
 from running import Forwarder, free_port, until
 
 from datto_siem.plugins.cli import status_view
-from datto_siem.plugins.cli.shown import Paint
 from datto_siem.plugins.forwarder import configuration, opening
 from datto_siem.plugins.forwarder.dead_letters import Letter
 from datto_siem.plugins.record import Record
+from datto_siem.plugins.shown import Paint
 from datto_siem.plugins.source import Arrival
 
 if TYPE_CHECKING:

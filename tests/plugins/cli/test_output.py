@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from datto_siem.plugins.cli.failure import Failure
 from datto_siem.plugins.cli.output import FileOutput, StandardOutput, output
+from datto_siem.plugins.failure import Failure
 
 AT = ("--received-at", "2026-11-24T10:00:00Z")
 LINE = b"CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300412 smac=02:00:5E:10:00:03\n"

@@ -13,9 +13,9 @@ from itertools import count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from datto_siem.plugins.cli.failure import Failure, os_failure
-from datto_siem.plugins.cli.shown import escaped
-from datto_siem.plugins.cli.unpacking import MAGIC, Broken, Unpacker
+from datto_siem.plugins.failure import Failure, os_failure
+from datto_siem.plugins.shown import escaped
+from datto_siem.plugins.unpacking import MAGIC, Broken, Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
