@@ -1,13 +1,14 @@
 """Kafka as the log on this machine: one worker, two workers, and the embedded log, in one run.
 
-    .ci/engines/kafka && python tests/benchmarks/bench_kafka.py [--records 1700000] [--rounds 3]
+    .ci/engines/kafka && python tests/benchmarks/bench_kafka.py [--rounds 3] [--write]
 
 Broker, workers and this share the cores. Rates are records delivered in a window that begins when
 every worker has delivered something and ends before the log is empty. `per CPU second` is records
 by the processor time of the delivering processes: it shows what a worker costs where the cores are
 taken by others too. The output is a file in memory, not packed when it is rotated: the disk belongs
 to the logs, and packing would take one worker's second core. One worker and two are measured in
-turns, each time from the log's beginning; the median of the rounds' ratios counts.
+turns, each time from the log's beginning; the median of the rounds' ratios counts. `--write` puts
+the figures into `tests/benchmarks/kafka.json`, which the sizing page shows.
 """
 
 # ruff: noqa: T201, S603 - printing is what a benchmark does; the commands are ours
@@ -38,6 +39,7 @@ from datto_siem.plugins.forwarder.kafka_options import Kafka  # noqa: E402  as a
 from datto_siem.plugins.forwarder.sqlite_log import SqliteLog  # noqa: E402  as above
 from datto_siem.plugins.source import Arrival  # noqa: E402  as above
 
+FIGURES = Path(__file__).with_name("kafka.json")
 GROUP = 2000
 PARTITIONS = 4
 CLI = [sys.executable, "-m", "datto_siem.plugins.cli"]
@@ -151,6 +153,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1_700_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help=f"into {FIGURES.name}")
     args = parser.parse_args()
     given = lines(args.records)
     with contextlib.ExitStack() as stack:
@@ -176,16 +179,25 @@ def main() -> None:
 
         alone = [Worker(folder / "e", "", "both")]
         local = measure("embedded log", alone, args.seconds, args.records)
-        ones, ratios = [], []
+        ones, twos = [], []
         for number in range(args.rounds):
             workers = [worker(f"one-{number}", f"one-{number}")]
             ones.append(measure("Kafka, 1 worker", workers, args.seconds, args.records))
             workers = [worker(f"{each}-{number}", f"two-{number}") for each in "ab"]
-            two = measure("Kafka, 2 workers", workers, args.seconds, args.records)
-            ratios.append(two / ones[-1])
+            twos.append(measure("Kafka, 2 workers", workers, args.seconds, args.records))
+    ratios = [two / one for one, two in zip(ones, twos, strict=True)]
     each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"2 workers / 1 worker: {statistics.median(ratios):.2f} ({each})")
     print(f"Kafka, 1 worker / embedded: {statistics.median(ones) / local:.2f}")
+    if args.write:
+        figures = {
+            "embedded": round(local),
+            "one_worker": round(statistics.median(ones)),
+            "two_workers": round(statistics.median(twos)),
+            "ratio": round(statistics.median(ratios), 2),
+            "rounds": args.rounds,
+        }
+        FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
