@@ -211,8 +211,8 @@ class Shapes:
             if shapes is not family.shapes or known_peer != peer:
                 rows = sender.prepare(peer)
             if len(rows) == 1:  # nearly always
-                write, given, ordered, _ = rows[0]
-                words = "" if ordered else in_order(text[end:])
+                write, given, ordered, count = rows[0]
+                words = "" if ordered else in_order(text[end:], count)
                 line = write(text, words, end, given, received, limit, stamp, raw, uid, number)
             else:
                 line = _tried(rows, text, end, (received, limit, stamp, raw, uid, number))

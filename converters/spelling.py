@@ -222,15 +222,16 @@ def spelling(event: Event, colon: bool, lists: Mapping[str, Cast]) -> Spelling |
     return Spelling(tuple(pairs), colon, True)
 
 
-def in_order(body: str, equals: int = -1) -> str:
+def in_order(body: str, equals: int) -> str:
     """The pairs of an extension without colon pairs, sorted; "" when that is not its form.
 
     Args:
         body: The extension.
-        equals: How many equals signs it has; counted when negative.
+        equals: How many equals signs it should have. Where it has others, what comes out is of no
+            spelling with so many.
     """
     pairs = body.split(" ")
-    if len(pairs) != (equals if equals >= 0 else body.count("=")):
+    if len(pairs) != equals:
         if body[-1:] == " " or "  " in body or "=" not in pairs[0]:
             return ""
         whole: list[str] = []

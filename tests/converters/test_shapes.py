@@ -206,11 +206,11 @@ def test_a_spelling_knows_forms_and_separators(converter: Converter) -> None:
 
 
 def test_pairs_are_sorted_with_the_words_that_belong_to_them() -> None:
-    assert in_order("b=1 a=2") == "a=2 b=1"
-    assert in_order("b=x y a=2") == "a=2 b=x y"
-    assert in_order("x b=1 a=2") == ""
-    assert in_order("b=1  a=2") == ""
-    assert in_order("b=1 a=2 ") == ""
+    assert in_order("b=1 a=2", 2) == "a=2 b=1"
+    assert in_order("b=x y a=2", 2) == "a=2 b=x y"
+    assert in_order("x b=1 a=2", 2) == ""
+    assert in_order("b=1  a=2", 2) == ""
+    assert in_order("b=1 a=2 ", 2) == ""
 
 
 def test_clean_texts_stand_in_json_as_they_are() -> None:
