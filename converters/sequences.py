@@ -15,7 +15,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from datto_siem.converters.spelling import uncaptured
+from datto_siem.converters.spelling import FIRM, uncaptured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,7 +85,7 @@ class Sequences:
         later = _LATER if self._colon else _WORD
         if " " not in value and separator == "=":
             return f"([{_WORD}]+{_ALL})"
-        return f"([{_WORD}]+{_ALL}(?: [{later}]+{_ALL}(?![=:]))*{_ALL})"
+        return f"([{_WORD}]+{_ALL}{FIRM}(?: [{later}]+{_ALL}(?![=:]))*))"
 
 
 def _reader(pattern: str, keys: tuple[str, ...]) -> Read:

@@ -9,7 +9,6 @@ new names, keys or spellings costs a look-up or two more than the ordinary way a
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +21,7 @@ from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
 from datto_siem.converters.shape import cef_shape, plan_shape
-from datto_siem.converters.spelling import Spelling, in_order, is_clean, spelling
+from datto_siem.converters.spelling import FIRM, Spelling, in_order, is_clean, spelling
 from datto_siem.converters.times import DAY, FLOOR, SECOND, iso
 
 if TYPE_CHECKING:
@@ -47,13 +46,12 @@ _LONGEST = 8_191  # of a record; longer ones are not what shapes are for
 
 _LONGEST_HEAD = 1_024  # of a prefix and a header that are remembered
 
-_ONCE = "?+" if sys.version_info >= (3, 11) else "?"  # possessive: what is there is taken
 _D = "[0-9]"  # written out: counting to two costs more
 _CLOCK = f"{_D}{_D}:{_D}{_D}:{_D}{_D}"
 _head = re.compile(
-    rf"(?:((?:<[0-9]{{1,3}}>){_ONCE}(?:1 ){_ONCE})"
+    rf"(?:({FIRM}<[0-9]{{1,3}}>|){FIRM}1 |))"
     rf"(?:([A-Z])[a-z][a-z] [ 0-9]{_D} {_CLOCK}"
-    rf"|{_D}{_D}{_D}{_D}-{_D}{_D}-{_D}{_D}T{_CLOCK}(?:\.[0-9]{{1,9}}){_ONCE}Z) |)([^=]*\|)"
+    rf"|{_D}{_D}{_D}{_D}-{_D}{_D}-{_D}{_D}T{_CLOCK}{FIRM}\.[0-9]{{1,9}}|)Z) |)([^=]*\|)"
 ).match
 """What stands before a record's pairs. The groups leave a syslog header's time out, but tell of
 which form it is: that is all that differs between two records of one header and sender."""

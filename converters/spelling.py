@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 _WORD = r"!#-<>-\[\]-~"
 _SMALL = r"!#-<>?\[\]-`{-~a-z"  # without capitals and `@`
 _ALL = "++" if sys.version_info >= (3, 11) else "+"  # possessive: a word ends where its class does
-_FIRM = "(?>" if sys.version_info >= (3, 11) else "(?:"  # atomic: the first that fits is it
-_OCTET = f"{_FIRM}25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+FIRM = "(?>" if sys.version_info >= (3, 11) else "(?:"
+"""Begins a group of which the first that fits is taken (atomic). A group made possessive does the
+same, but the first releases of Python 3.11 match some wrongly (CPython issue 106052)."""
+_OCTET = f"{FIRM}25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _QUAD = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
 _PORT = "(?:0|[1-9][0-9]{0,4})"
 
