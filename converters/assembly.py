@@ -32,8 +32,9 @@ class Shape(NamedTuple):
 
     Attributes:
         write: (line as text, its pairs in order, end of its header, what `sender` gave, receive
-            time, end of plausible seconds, receive time as written, its bytes, id, ordinal) to
-            the finished line, ASCII alone, or None when it is not of this shape after all.
+            time, end of plausible seconds, receive time as written by ISO 8601 and in
+            milliseconds, its bytes, id, ordinal) to the finished line, ASCII alone, or None when
+            it is not of this shape after all.
         sender: (envelope, address of the sender) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.
@@ -85,7 +86,7 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     body += _returned(pieces)
     pattern = capturing(spelling.pattern, [name in read for name in draft.groups])
     scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
-    write = _function(title, "t, o, end, q, r, l, i, raw, u, n", body, scope)
+    write = _function(title, "t, o, end, q, r, l, i, j, raw, u, n", body, scope)
     last = [*(each.text for each in inner), f"return {_tuple(sender)}"]
     given = _function(title, "s, p", last, scope)
     return Shape(write, given, spelling.ordered, spelling.equals)

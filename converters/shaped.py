@@ -61,6 +61,7 @@ class Shaped(Leaves):
         self.wire: dict[str, tuple[Piece, ...]] = {}
         self.times: dict[str, tuple[str, str]] = {}
         self.seconds: dict[str, str] = {}
+        self.texts["r"] = "j"  # the receive time, the same for many
         self.tails: dict[str, str] = {}
         self.constants.update(
             {
@@ -129,7 +130,7 @@ class Shaped(Leaves):
         elif pair.kind == "time":
             extra = 1_000_000_000 - LATE  # the form's first digit, which is left out
             seconds = self.assign(f"int({more[0]}) + {extra}", True)
-            self.guard(f"{seconds} >= l")
+            self.guard(f"{more[0]} >= l")  # as many digits, so texts tell
             when = self.assign(f"int({text})", True)
             self.texts[when] = text
             self.seconds[when] = seconds
@@ -187,10 +188,8 @@ class Shaped(Leaves):
                 rows = self.lookups[table].rows
                 words = frozenset(key for key, row in rows.items() if column in row)
             self.subjects.add(text)
-            self.guard(f"{self._lower(text)} not in {self.constant(words)}")
-
-    def _lower(self, text: str) -> str:
-        return text if text in self.small else f"{text}.lower()"
+            subject = text if text in self.small else f"{text}.lower()"
+            self.guard(f"{subject} not in {self.constant(words)}")
 
     def _fill(self, parts: tuple[tuple[str, str], ...], values: Mapping[str, str]) -> None:
         for part, name in parts:

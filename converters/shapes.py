@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import syslog
-from datto_siem.converters.clock import LATE
 from datto_siem.converters.event import kinds
 from datto_siem.converters.family import Family
 from datto_siem.converters.lessons import another, narrowed, suited
@@ -57,16 +56,18 @@ _head = re.compile(
 which form it is: that is all that differs between two records of one header and sender."""
 
 
-def _moment(received: int) -> tuple[int, str, int]:
+def _moment(received: int) -> tuple[str, str, str, int]:
     if not FLOOR <= received < _END:
-        return 0, "", -1
-    return (received + DAY) // SECOND - LATE, iso(received), _LONGEST
+        return "", "", "", -1
+    end = f"{(received + DAY) // SECOND}"
+    return end[1:] if end[0] == "1" else _NEVER, iso(received), f"{received}", _LONGEST
 
 
 _END = 10_000_000_000_000  # the year 2286: later receive times are left to the ordinary way
-_moments: Memo[int, tuple[int, str, int]] = Memo(_moment, 1_024)
-"""Receive time -> the end of the plausible seconds after `LATE`, itself as it is written, the
-longest record."""
+_NEVER = ":"  # what comes after all digits
+_moments: Memo[int, tuple[str, str, str, int]] = Memo(_moment, 1_024)
+"""Receive time -> the end of the plausible seconds, without the first of their ten digits, a one;
+itself as ISO 8601 writes it, and in milliseconds; the longest record."""
 
 _Row = tuple[Any, Any, bool, int]
 """A shape's `write`, what the sender decides for it, `ordered` and `equals`."""
@@ -179,7 +180,7 @@ class Shapes:
             ordinal: Number of the first one.
         """
         senders = self._senders
-        limit, stamp, longest = _moments[received]
+        limit, stamp, digits, longest = _moments[received]
         if uid is not None and not is_clean(uid):
             longest = -1
         noted = unknown = 0
@@ -211,9 +212,12 @@ class Shapes:
             if len(rows) == 1:  # nearly always
                 write, given, ordered, count = rows[0]
                 words = "" if ordered else in_order(text[end:], count)
-                line = write(text, words, end, given, received, limit, stamp, raw, uid, number)
+                line = write(
+                    text, words, end, given, received, limit, stamp, digits, raw, uid, number
+                )
             else:
-                line = _tried(rows, text, end, (received, limit, stamp, raw, uid, number))
+                more = (received, limit, stamp, digits, raw, uid, number)
+                line = _tried(rows, text, end, more)
             if line is None:
                 family.miss()
                 lines.append(ordinary(raw, number).decode("latin-1"))
