@@ -65,7 +65,7 @@ def _moment(received: int) -> tuple[str, str, str, int]:
 
 _END = 10_000_000_000_000  # the year 2286: later receive times are left to the ordinary way
 _NEVER = ":"  # what comes after all digits
-_moments: Memo[int, tuple[str, str, str, int]] = Memo(_moment, 1_024)
+MOMENTS: Memo[int, tuple[str, str, str, int]] = Memo(_moment, 1_024)
 """Receive time -> the end of the plausible seconds, without the first of their ten digits, a one;
 itself as ISO 8601 writes it, and in milliseconds; the longest record."""
 
@@ -180,7 +180,7 @@ class Shapes:
             ordinal: Number of the first one.
         """
         senders = self._senders
-        limit, stamp, digits, longest = _moments[received]
+        limit, stamp, digits, longest = MOMENTS[received]
         if uid is not None and not is_clean(uid):
             longest = -1
         noted = unknown = 0

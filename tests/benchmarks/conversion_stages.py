@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import Converter, syslog
 from datto_siem.converters.output import dump
-from datto_siem.converters.shaped import LATE
-from datto_siem.converters.times import DAY, SECOND, iso
+from datto_siem.converters.shapes import MOMENTS
 from datto_siem.plugins.archives import Source
 from datto_siem.plugins.cli.work import Batch, Settings
 
@@ -46,7 +45,7 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
     count = sum(map(len, batches))
     shapes = worker.converter.shapes
     calls = [call for raws in batches for raw in raws if (call := _call(shapes, raw)) is not None]
-    until, stamp = (received + DAY) // SECOND - LATE, iso(received)
+    *moment, _ = MOMENTS[received]
     output: list[bytes] = []
 
     def reading() -> None:
@@ -62,7 +61,7 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
 
     def values() -> None:
         for shape, given, text, end in calls:
-            shape.write(text, "", end, given, received, until, stamp, b"", None, 0)
+            shape.write(text, "", end, given, received, *moment, b"", None, 0)
 
     def writing() -> None:
         with paths[1].with_suffix(".out").open("wb") as file:
