@@ -47,7 +47,8 @@ _STRICT: Mapping[str, str] = {
     "email": f"(([{_SMALL}]{_ALL})@([{_SMALL}]{_ALL}))",
     "span": "(0|[1-9][0-9]{0,8})",
 }
-"""Cast -> the form most values have; what matches fits the cast."""
+"""Cast -> the form most values have; what matches fits the cast. A time is of July 2017 or later,
+so that none is before `times.FLOOR`."""
 _PARTS: Mapping[str, frozenset[str]] = {
     "hostport": frozenset({"ip", "port"}),
     "uid": frozenset({"all"}),

@@ -71,7 +71,7 @@ def add(parser: parsing.Parser) -> None:
         metavar="N",
         type=parsing.at_least_one,
         default=1,
-        help="processes; for files, a slow pipe is served best by one",
+        help="processes, this one among them; for files, a slow pipe is served best by one",
     )
     parser.add_argument(
         "--ocsf-version", metavar="V", help="OCSF version to write, such as 1.1.0; default 1.8.0"

@@ -69,7 +69,7 @@ def results(
         for batch in batches:
             if len(others) < count - 1:
                 others.append(_Process(settings))
-            idlest = min(others, key=_Process.load)
+            idlest = min(others, key=lambda each: each.has)
             if idlest.has < idlest.most:
                 idlest.send(batch)
                 turns.append(idlest)
@@ -111,9 +111,6 @@ class _Process:
         for room in self._rooms:
             if room is not None:
                 room.handed_on()
-
-    def load(self) -> int:
-        return self.has
 
     def has_answered(self) -> bool:
         return self._pipe.poll()

@@ -50,6 +50,39 @@ def reference(converter: Converter, line: bytes, peer: str | None = None) -> byt
     return dump(converter.run(converter.decoder.decode(line, RECEIVED, peer)).document)
 
 
+DAY = 86_400_000
+FAR = 2_010_000_000_000  # receipt in 2033, when times of ten digits begin with a two
+LAST = 9_999_913_600_000  # in 2286: a day later they have eleven
+
+
+@pytest.mark.parametrize(
+    ("received", "when", "taken"),
+    [
+        (RECEIVED, RECEIVED + DAY - 1, True),
+        (RECEIVED, RECEIVED + DAY, False),  # plausible still; seconds tell, to be quick
+        (RECEIVED, RECEIVED + DAY + 1, False),
+        (RECEIVED, 1_500_000_000_000, True),
+        (RECEIVED, 1_499_999_999_999, False),
+        (RECEIVED, 1_420_070_399_999, False),
+        (1_450_000_000_000, RECEIVED, False),
+        (FAR, 1_999_999_999_999, True),
+        (FAR, 2_000_000_000_000, False),
+        (LAST, RECEIVED, False),
+        (10 * LAST, RECEIVED, False),
+    ],
+)
+def test_a_time_is_taken_up_to_a_day_after_the_receipt(
+    converter: Converter, received: int, when: int, taken: bool
+) -> None:
+    teach(converter, PROBE)
+    line = PROBE.replace(b"1795513152051", b"%d" % when)
+    found = converter.shapes.write(line, received)
+    assert (found is not None) is taken
+    expected = dump(converter.run(converter.decoder.decode(line, received)).document)
+    assert converter.encode(line, received) == expected
+    assert found in (None, expected)
+
+
 def test_a_shape_is_made_once_a_header_was_met_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes, "OFTEN", 3)
     made = Converter("ecs")

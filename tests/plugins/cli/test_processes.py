@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from datto_siem.plugins.cli import work
+from datto_siem.plugins.cli import processes, work
 
 AT = ("--received-at", "2026-11-24T10:00:00Z")
 COMMAND = (sys.executable, "-m", "datto_siem.plugins.cli")
@@ -58,7 +58,7 @@ def test_few_batches_are_held_at_a_time(monkeypatch):
         given += 1
         time.sleep(0.002)
     assert given == 100
-    assert most <= 20
+    assert most <= processes._MOST + 2 + 1 + 1, "under way, and the one that was just asked for"
 
 
 def test_a_dead_worker_is_told_and_leaves_no_output(cli, tmp_path, traffic, monkeypatch):
