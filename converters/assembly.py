@@ -33,8 +33,8 @@ class Shape(NamedTuple):
     Attributes:
         write: (line as text, its pairs in order, end of its header, what `sender` gave, receive
             time, end of plausible seconds, receive time as written by ISO 8601 and in
-            milliseconds, its bytes, id, ordinal) to the finished line, ASCII alone, or None when
-            it is not of this shape after all.
+            milliseconds, the record as it came, id, ordinal) to the finished line, ASCII alone,
+            or None when it is not of this shape after all.
         sender: (envelope, address of the sender) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from datto_siem.converters.assembly import Shape
     from datto_siem.converters.spelling import Spelling
 
+NOTED, UNKNOWN, BOTH = 1, 2, 3
 _IN_VAIN = 32
 _REST = 31
 """After so many records in a row that no shape of their header took, so many are not tried: a flood
@@ -18,24 +19,21 @@ class Family:
     """One header's shapes.
 
     Attributes:
-        noted: Whether its records always have a note, as those that are inferred.
-        unknown: Whether no table row names the event.
-        remarkable: Whether either.
+        marks: `NOTED` when its records always have a note, as those that are inferred, `UNKNOWN`
+            when no table row names the event, `BOTH`, or 0.
         in_vain: Records in a row that no shape took.
         rest: Records still to come that are not tried.
     """
 
     __slots__ = (
         "in_vain",
+        "marks",
         "met",
-        "noted",
         "patience",
-        "remarkable",
         "rest",
         "shapes",
         "spellings",
         "taught",
-        "unknown",
     )
 
     def __init__(self, patience: int) -> None:
@@ -45,9 +43,7 @@ class Family:
         self.shapes: list[Shape] = []
         self.spellings: list[Spelling] = []
         self.taught: set[tuple[Spelling, int]] = set()
-        self.noted = False
-        self.unknown = False
-        self.remarkable = False
+        self.marks = 0
         self.in_vain = 0
         self.rest = 0
 

@@ -228,7 +228,7 @@ class Shaped(Leaves):
         if name == "notes":
             return repr(self.notes) if self.notes else "None"
         if name == "uid":
-            return self.assign("u or _uid(raw, p, r, n)", True)
+            return self.assign("u or _uid(raw.encode('latin-1'), p, r, n)", True)
         if name == "original_size":
             return self.assign("len(t)", True)
         found = {"original": "t", "received": "r", "processed": "r"}

@@ -8,29 +8,30 @@ new names, keys or spellings costs a look-up or two more than the ordinary way a
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import syslog
 from datto_siem.converters.event import kinds
-from datto_siem.converters.family import Family
+from datto_siem.converters.family import BOTH, NOTED, UNKNOWN, Family
 from datto_siem.converters.lessons import another, narrowed, suited
 from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
+from datto_siem.converters.senders import LONGEST_HEAD, Sender, head_of
 from datto_siem.converters.shape import cef_shape, plan_shape
-from datto_siem.converters.spelling import FIRM, Spelling, in_order, is_clean, spelling
+from datto_siem.converters.spelling import Spelling, in_order, is_clean, spelling
 from datto_siem.converters.times import DAY, FLOOR, SECOND, iso
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterable, Mapping
 
     from datto_siem.converters.assembly import Shape
     from datto_siem.converters.decoder import Decoder
     from datto_siem.converters.event import Event, Header
     from datto_siem.converters.plan.model import EventPlan
-    from datto_siem.converters.syslog import Envelope
+    from datto_siem.converters.senders import Key, Row
     from datto_siem.converters.tables.model import Target
 
 OFTEN = 4
@@ -42,18 +43,6 @@ _MOST_OF_HEADER = 10
 MOST_HEADERS = 4_096
 MOST_SENDERS = 16_384
 _LONGEST = 8_191  # of a record; longer ones are not what shapes are for
-
-_LONGEST_HEAD = 1_024  # of a prefix and a header that are remembered
-
-_D = "[0-9]"  # written out: counting to two costs more
-_CLOCK = f"{_D}{_D}:{_D}{_D}:{_D}{_D}"
-_head = re.compile(
-    rf"(?:({FIRM}<[0-9]{{1,3}}>|){FIRM}1 |))"
-    rf"(?:([A-Z])[a-z][a-z] [ 0-9]{_D} {_CLOCK}"
-    rf"|{_D}{_D}{_D}{_D}-{_D}{_D}-{_D}{_D}T{_CLOCK}{FIRM}\.[0-9]{{1,9}}|)Z) |)([^=]*\|)"
-).match
-"""What stands before a record's pairs. The groups leave a syslog header's time out, but tell of
-which form it is: that is all that differs between two records of one header and sender."""
 
 
 def _moment(received: int) -> tuple[str, str, str, int]:
@@ -69,35 +58,7 @@ MOMENTS: Memo[int, tuple[str, str, str, int]] = Memo(_moment, 1_024)
 """Receive time -> the end of the plausible seconds, without the first of their ten digits, a one;
 itself as ISO 8601 writes it, and in milliseconds; the longest record."""
 
-_Row = tuple[Any, Any, bool, int]
-"""A shape's `write`, what the sender decides for it, `ordered` and `equals`."""
-
-
-class _Sender:
-    """One header as one sender sends it: what a line's beginning says, its time left out.
-
-    `end` is where the header of a record without a prefix ends.
-    """
-
-    __slots__ = ("end", "envelope", "family", "prepared")
-
-    def __init__(self, family: Family, envelope: Envelope, end: int) -> None:
-        self.family = family
-        self.envelope = envelope
-        self.end = end
-        self.prepared: tuple[list[Shape] | None, str | None, list[_Row]] = (None, None, [])
-
-    def prepare(self, peer: str | None) -> list[_Row]:
-        """Work out for each shape what the sender decides; one assignment, for other threads."""
-        usable = peer is None or is_clean(peer)
-        shapes = self.family.shapes
-        rows: list[_Row] = [
-            (each.write, given, each.ordered, each.equals)
-            for each in shapes
-            if usable and (given := each.sender(self.envelope, peer)) is not None
-        ]
-        self.prepared = (shapes, peer, rows)
-        return rows
+_NONE: dict[Any, Any] = {}
 
 
 class Held(NamedTuple):
@@ -137,7 +98,9 @@ class Shapes:
         self._families: dict[Header, Family] = {}
         self._seen: set[Header] = set()
         self._headers: dict[str, Family] = {}
-        self._senders: dict[tuple[str, ...] | str, _Sender] = {}
+        self._senders: dict[Key, Sender] = {}
+        self._ready: dict[str | None, dict[Key, Row]] = {}
+        self._count = 0  # of all those rows, with those that were taken out again
         self._made = 0
 
     @property
@@ -157,12 +120,13 @@ class Shapes:
 
         The arguments are those of `Decoder.decode`.
         """
-        line = self.lines((raw,), received, _not_here, peer, uid, ordinal).lines[0]
+        text = raw.decode("latin-1")
+        line = self.lines((text,), received, _not_here, peer, uid, ordinal).lines[0]
         return line.encode() or None
 
     def lines(
         self,
-        raws: Iterable[bytes],
+        records: Iterable[str],
         received: int,
         ordinary: Callable[[bytes, int], bytes],
         peer: str | None = None,
@@ -172,63 +136,94 @@ class Shapes:
         """Records' finished lines.
 
         Args:
-            raws: The records.
+            records: Their bytes, as one character each (latin-1). With a line end they are a
+                little slower.
             received: Their receive time.
             ordinary: Gives the line of a record (and its ordinal) that takes the ordinary way.
             peer: Address of their sender.
             uid: Id of the record, when there is one record.
             ordinal: Number of the first one.
         """
-        senders = self._senders
         limit, stamp, digits, longest = MOMENTS[received]
         if uid is not None and not is_clean(uid):
             longest = -1
-        noted = unknown = 0
+        ready = self._ready.get(peer, _NONE) if longest > 0 else _NONE
+        marked = [0, 0, 0, 0]
         lines: list[str] = []
-        for number, raw in enumerate(raws, ordinal):
-            text = raw.decode("latin-1")
-            if text[-1:] < " ":
-                text = text.rstrip("\r\n\0")
+        for number, text in enumerate(records, ordinal):
             if text[:4] == "CEF:":
-                start = text.partition("=")[0]
-                sender = senders.get(start) or self._meet_bare(start)
-                end = sender.end if sender else 0
+                row = ready.get(text.partition("=")[0])
             else:
-                head = _head(text)
-                sender = head and (senders.get(head.groups()) or self._meet(text, head))
-                end = head.end() if head else 0
-            size = len(text)
-            if sender is None or size in CUT_SIZES or size > longest:
-                lines.append(ordinary(raw, number).decode("latin-1"))
-                continue
-            shapes, known_peer, rows = sender.prepared
-            family = sender.family
-            if family.rest:  # a flood: not tried
-                family.rest -= 1
-                lines.append(ordinary(raw, number).decode("latin-1"))
-                continue
-            if shapes is not family.shapes or known_peer != peer:
-                rows = sender.prepare(peer)
-            if len(rows) == 1:  # nearly always
-                write, given, ordered, count = rows[0]
-                words = "" if ordered else in_order(text[end:], count)
+                head = head_of(text)
+                row = ready.get(head.groups()) if head else None
+            if row is not None and len(text) not in CUT_SIZES and len(text) <= longest:
+                write, given, end, count, marks = row
+                if not end:
+                    end = head.end()  # type: ignore[union-attr]
+                words = in_order(text[end:], count) if count else ""
                 line = write(
-                    text, words, end, given, received, limit, stamp, digits, raw, uid, number
+                    text, words, end, given, received, limit, stamp, digits, text, uid, number
                 )
+                if line is not None:  # nearly always
+                    lines.append(line)
+                    if marks:
+                        marked[marks] += 1
+                    continue
+            more = (received, limit, stamp, digits, text, uid, number)
+            tried = self._tried(text, peer, longest, more)
+            if tried is None:
+                line = ordinary(text.encode("latin-1"), number).decode("latin-1")
             else:
-                more = (received, limit, stamp, digits, raw, uid, number)
-                line = _tried(rows, text, end, more)
-            if line is None:
-                family.miss()
-                lines.append(ordinary(raw, number).decode("latin-1"))
-                continue
+                line, marks = tried
+                marked[marks] += 1
             lines.append(line)
-            if family.in_vain:
-                family.in_vain = 0
-            if family.remarkable:
-                noted += family.noted
-                unknown += family.unknown
-        return Written(lines, noted, unknown)
+            if longest > 0:
+                ready = self._ready.get(peer, _NONE)
+        return Written(lines, marked[NOTED] + marked[BOTH], marked[UNKNOWN] + marked[BOTH])
+
+    def _tried(
+        self, line: str, peer: str | None, longest: int, more: tuple[Any, ...]
+    ) -> tuple[str, int] | None:
+        """A record's finished line, and its marks, of whatever shape it is.
+
+        Makes the shape ready for the sender's next records, or sees to it that it is not.
+        """
+        text = line.rstrip("\r\n\0")
+        key: Key
+        if text[:4] == "CEF:":
+            key = text.partition("=")[0]
+            sender = self._senders.get(key) or self._meet_bare(key)
+            end = sender.end if sender else 0
+        else:
+            head = head_of(text)
+            if head is None:
+                return None
+            key, end = head.groups(), head.end()
+            sender = self._senders.get(key) or self._meet(text, head)
+        if sender is None or len(text) in CUT_SIZES or len(text) > longest:
+            return None
+        family = sender.family
+        if family.rest:  # a flood: not tried
+            family.rest -= 1
+            return None
+        found = sender.tried(text, end, peer, more)
+        if found is None:
+            family.miss()
+            self._ready.get(peer, _NONE).pop(key, None)
+            return None
+        family.in_vain = 0
+        written, row = found
+        if text is line:
+            self._prepare(sender, peer, key, row)
+        return written, row.marks
+
+    def _prepare(self, sender: Sender, peer: str | None, key: Key, row: Row) -> None:
+        """Have a sender's next records tried with a row at once."""
+        if self._count >= MOST_SENDERS:
+            self._ready, self._count = {}, 0
+        rows = self._ready.setdefault(peer, {})
+        rows[key] = sender.ready(row, peer, key, rows)
+        self._count += 1
 
     def learn(self, event: Event) -> None:
         """Take note of a record that the ordinary way was taken for."""
@@ -258,26 +253,26 @@ class Shapes:
             if header not in self._headers and self._decoder.remembered(header) is not None:
                 self._headers[header] = family
 
-    def _meet(self, text: str, head: re.Match[str]) -> _Sender | None:
+    def _meet(self, text: str, head: re.Match[str]) -> Sender | None:
         """A sender's first record of a header that has shapes, which makes the sender known."""
         start, end = text.find("CEF:"), head.end()
         family = self._headers.get(text[start:end]) if start >= 0 else None
-        if family is None or start < head.start(3) or end > _LONGEST_HEAD:
+        if family is None or start < head.start(3) or end > LONGEST_HEAD:
             return None
         if not is_clean(text[:end]):
             return None
         envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
-        return self._remember(head.groups(), _Sender(family, envelope, end))
+        return self._remember(head.groups(), Sender(family, envelope, end))
 
-    def _meet_bare(self, start: str) -> _Sender | None:
+    def _meet_bare(self, start: str) -> Sender | None:
         """The same for a record without a prefix; `start` is all before its first equals sign."""
-        end = start.rfind("|", 0, _LONGEST_HEAD) + 1
+        end = start.rfind("|", 0, LONGEST_HEAD) + 1
         family = self._headers.get(start[:end])
-        if family is None or len(start) > _LONGEST_HEAD or not is_clean(start):
+        if family is None or len(start) > LONGEST_HEAD or not is_clean(start):
             return None
-        return self._remember(start, _Sender(family, syslog.NO_ENVELOPE, end))
+        return self._remember(start, Sender(family, syslog.NO_ENVELOPE, end))
 
-    def _remember(self, key: tuple[str, ...] | str, sender: _Sender) -> _Sender:
+    def _remember(self, key: Key, sender: Sender) -> Sender:
         if len(self._senders) >= MOST_SENDERS:
             self._senders.clear()
         self._senders[key] = sender
@@ -294,9 +289,8 @@ class Shapes:
         if found is None:
             return
         found = another(found, family.spellings)
-        family.noted = bool(entry.notes)
-        family.unknown = event.reading.activity == "unknown"
-        family.remarkable = family.noted or family.unknown
+        family.marks = NOTED * bool(entry.notes)
+        family.marks |= UNKNOWN * (event.reading.activity == "unknown")
         tables, target = self._decoder.tables, self._target
         plans = suited(event, found, tables, target) if target is not None else []
         taught = (found, len(plans))
@@ -308,6 +302,7 @@ class Shapes:
             shape = self._shape(event, found, plans)
             family.shapes = [*family.shapes, shape]
             family.in_vain = family.rest = 0
+            self._ready = {}
             self._made += 1
 
     def _shape(self, event: Event, found: Spelling, plans: list[EventPlan]) -> Shape:
@@ -316,21 +311,6 @@ class Shapes:
             return cef_shape(event.head, found, lookups, self._types, self._cef_version)
         narrow, _ = narrowed(event.reading, found)
         return plan_shape(plans, narrow, found, lookups, self._types, kinds(event.early or []))
-
-
-def _tried(rows: list[_Row], text: str, end: int, more: tuple[Any, ...]) -> str | None:
-    """What the first of several shapes that takes a record makes of it."""
-    equals = text.count("=")  # a header has none
-    words = ""
-    for write, given, ordered, count in rows:
-        if count != equals:
-            continue
-        if not (ordered or words):
-            words = in_order(text[end:], equals)
-        line: str | None = write(text, words, end, given, *more)
-        if line is not None:
-            return line
-    return None
 
 
 def _not_here(raw: bytes, ordinal: int) -> bytes:

@@ -7,6 +7,7 @@ longer than the limit is handed on in pieces of the limit.
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from itertools import count, repeat
@@ -28,9 +29,8 @@ BLOCK_FOR_MANY = 1 << 17
 """The same when batches go to other processes: there the number of batches counts."""
 LONGEST = 1 << 20
 _BLANK = b" \t\r\n\v\f\0"
-_BEGUN = b"!"
-"""Lines not below this begin with something: nearly every line."""
-_CR = 0x0D
+_odd = re.compile(rb"\n(?![!-\xff])").search
+"""Finds a line that is empty or begins with a blank."""
 
 
 class Lines(NamedTuple):
@@ -38,30 +38,30 @@ class Lines(NamedTuple):
 
     Attributes:
         first: Number of the first line.
-        texts: Bytes without the line feed.
+        block: They, a line feed between two.
         are_pieces: Whether all are pieces of the first.
     """
 
     first: int
-    texts: list[bytes]
+    block: bytes
     are_pieces: bool = False
 
     @property
     def last(self) -> int:
         """Number of the last line."""
-        return self.first if self.are_pieces else self.first + len(self.texts) - 1
+        return self.first if self.are_pieces else self.first + self.block.count(b"\n")
 
     def numbered(self) -> Iterator[tuple[int, bytes]]:
         """Each with the number of its line."""
         numbers = repeat(self.first) if self.are_pieces else count(self.first)
-        return zip(numbers, self.texts, strict=False)
+        return zip(numbers, self.block.split(b"\n"), strict=False)
 
-    def records(self) -> list[bytes]:
-        """Those that are not blank, as records."""
-        found = [text for text in self.texts if text >= _BEGUN and text[-1] > _CR]
-        if len(found) < len(self.texts):  # some are blank, indented, or end with CR or NUL
-            found = [raw for raw in map(record, self.texts) if raw is not None]
-        return found
+    def records(self) -> bytes:
+        """Those that are not blank, as records, a line feed between two."""
+        block = self.block
+        if block[:1] > b" " and b"\r" not in block and b"\0" not in block and not _odd(block):
+            return block  # nearly always
+        return b"\n".join(raw for raw in map(record, block.split(b"\n")) if raw is not None)
 
 
 class Source:
@@ -182,18 +182,14 @@ def split(blocks: Iterable[bytes], longest: int) -> Iterator[Lines]:
     number, size = 1, 0
     pending: list[bytes] = []
     for block in blocks:
-        first, *others = block.split(b"\n")
-        pending.append(first)
-        size += len(first)
-        if others:
-            lines = [b"".join(pending), *others[:-1]]
-            if max(map(len, lines)) <= longest:
-                yield Lines(number, lines)
-            else:
-                for at, line in enumerate(lines, number):
-                    yield Lines(at, _pieces(line, longest), are_pieces=True)
-            number += len(lines)
-            pending, size = [others[-1]], len(others[-1])
+        before, feed, rest = block.rpartition(b"\n")
+        if feed:
+            lines = b"".join((*pending, before))
+            yield from _whole(number, lines, longest)
+            number += lines.count(b"\n") + 1
+            pending, size = [], 0
+        pending.append(rest)
+        size += len(rest)
         if size > longest:
             whole = b"".join(pending)
             kept = len(whole) - (len(whole) - 1) % longest - 1  # the last piece stays open
@@ -203,10 +199,17 @@ def split(blocks: Iterable[bytes], longest: int) -> Iterator[Lines]:
         yield Lines(number, _pieces(b"".join(pending), longest), are_pieces=True)
 
 
-def _pieces(line: bytes, longest: int) -> list[bytes]:
-    if len(line) <= longest:
-        return [line]
-    return [line[at : at + longest] for at in range(0, len(line), longest)]
+def _whole(number: int, lines: bytes, longest: int) -> Iterator[Lines]:
+    """Whole lines, together if none is too long."""
+    if len(lines) <= longest or max(map(len, lines.split(b"\n"))) <= longest:
+        yield Lines(number, lines)
+        return
+    for at, line in enumerate(lines.split(b"\n"), number):
+        yield Lines(at, _pieces(line, longest), are_pieces=True)
+
+
+def _pieces(line: bytes, longest: int) -> bytes:
+    return b"\n".join(line[at : at + longest] for at in range(0, len(line), longest))
 
 
 def record(line: bytes) -> bytes | None:

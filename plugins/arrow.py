@@ -64,13 +64,14 @@ def _batches(inputs: Sequence[Source]) -> Iterator[pa.RecordBatch]:
     waiting: list[bytes] = []
     for each in inputs:
         for found in each.lines():
-            records = found.records()
+            block = found.records()
+            records = block.split(b"\n") if block else []
             if waiting and (len(waiting) + len(records) > _ROWS or size > _BYTES):
                 yield _numbered(waiting, first)
                 first += len(waiting)
                 waiting, size = [], 0
             waiting += records
-            size += sum(map(len, records))
+            size += len(block)
     if waiting:
         yield _numbered(waiting, first)
 

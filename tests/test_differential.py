@@ -61,7 +61,10 @@ def mismatches(converter: Converter, raws: Iterable[bytes]) -> Iterator[tuple[by
     """Each record, and whether a shape wrote it; every output is held against the reference."""
     for ordinal, raw in enumerate(raws):
         event = converter.decoder.decode(raw, RECEIVED, PEER, None, ordinal)
-        found, noted, unknown = converter.shapes.lines([raw], RECEIVED, absent, PEER, None, ordinal)
+        text = raw.decode("latin-1")
+        found, noted, unknown = converter.shapes.lines(
+            [text], RECEIVED, absent, PEER, None, ordinal
+        )
         if found[0]:
             assert noted == bool(event.notes), raw
             assert unknown == (event.reading.activity == "unknown"), raw

@@ -72,7 +72,8 @@ def _records(line: str | None) -> Iterator[bytes]:
         return
     for source in sources([]):
         for lines in source.lines():
-            yield from lines.records()
+            if records := lines.records():
+                yield from records.split(b"\n")
 
 
 def explained(converter: Converter, event: Event, colours: Paint) -> Iterator[str]:

@@ -117,7 +117,7 @@ class _Process:
 
     def send(self, batch: Batch) -> None:
         self.has += 1
-        content = b"\n".join(batch.records)  # records are lines
+        content = batch.records
         is_put = self._rooms[0] is not None and self._rooms[0].put(content)
         try:
             self._pipe.send((len(content) if is_put else None, batch.first, batch.received))
@@ -162,7 +162,7 @@ def _serve(pipe: Connection, settings: Settings, rooms: _Rooms) -> None:
     while True:
         try:
             size, first, received = pipe.recv()
-            records = bytes(_taken(pipe, given, size)).split(b"\n")
+            records = bytes(_taken(pipe, given, size))
         except (EOFError, OSError):
             return
         answer: _Answer

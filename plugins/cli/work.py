@@ -24,14 +24,15 @@ _COLLECT_AFTER = 50_000
 
 
 class Batch(NamedTuple):
-    """Records to convert.
+    """Records to convert, at least one.
 
     Attributes:
+        records: They, a line feed between two.
         first: Number of the first one, from 0, over all inputs.
         received: Receive time in epoch milliseconds.
     """
 
-    records: list[bytes]
+    records: bytes
     first: int
     received: int
 
@@ -89,10 +90,11 @@ class Worker:
                 raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error
             return line
 
-        raws: Iterable[bytes] = batch.records
+        records = batch.records
         if self._pseudonymizer:
-            raws = map(self._pseudonymizer.line, raws)
-        written = self.converter.shapes.lines(raws, batch.received, ordinary, ordinal=batch.first)
+            records = b"\n".join(map(self._pseudonymizer.line, records.split(b"\n")))
+        lines = records.decode("latin-1").split("\n")
+        written = self.converter.shapes.lines(lines, batch.received, ordinary, ordinal=batch.first)
         tally.records = len(written.lines)
         tally.noted += written.noted
         tally.unknown += written.unknown

@@ -72,8 +72,9 @@ def seconds(target: str, lines: list[bytes], flood: list[bytes], short: bool) ->
     decode, dump = converter.decoder.decode, converter.dump
     begun = time.process_time()
     if short:
+        texts = [raw.decode("latin-1") for raw in flood]
         converter.shapes.lines(
-            flood, RECEIVED, lambda raw, at: dump(decode(raw, RECEIVED, None, None, at))
+            texts, RECEIVED, lambda raw, at: dump(decode(raw, RECEIVED, None, None, at))
         )
     else:
         for at, raw in enumerate(flood):

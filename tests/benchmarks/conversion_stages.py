@@ -42,9 +42,10 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
     for lines in Source(str(paths[0])).lines():
         worker(Batch(lines.records(), 0, received))
     batches = [lines.records() for lines in Source(str(paths[1])).lines()]
-    count = sum(map(len, batches))
+    raws = [raw for records in batches for raw in records.split(b"\n")]
+    count = len(raws)
     shapes = worker.converter.shapes
-    calls = [call for raws in batches for raw in raws if (call := _call(shapes, raw)) is not None]
+    calls = [call for raw in raws if (call := _call(shapes, raw)) is not None]
     *moment, _ = MOMENTS[received]
     output: list[bytes] = []
 
@@ -53,7 +54,7 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
             lines.records()
 
     def converting() -> None:
-        output[:] = [worker(Batch(raws, 0, received))[0] for raws in batches]
+        output[:] = [worker(Batch(records, 0, received))[0] for records in batches]
 
     def matching() -> None:
         for shape, _, text, end in calls:
@@ -61,7 +62,7 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
 
     def values() -> None:
         for shape, given, text, end in calls:
-            shape.write(text, "", end, given, received, *moment, b"", None, 0)
+            shape.write(text, "", end, given, received, *moment, "", None, 0)
 
     def writing() -> None:
         with paths[1].with_suffix(".out").open("wb") as file:
