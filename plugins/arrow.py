@@ -16,7 +16,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from datto_siem.converters import Converter
 from datto_siem.plugins import shape as shapes
-from datto_siem.plugins.archives import Source
+from datto_siem.plugins.archives import BYTES, Source
 from datto_siem.plugins.shape import LEFTOVERS, MAP, Many, Misfit, fitted
 
 if TYPE_CHECKING:
@@ -64,14 +64,13 @@ def _batches(inputs: Sequence[Source]) -> Iterator[pa.RecordBatch]:
     waiting: list[bytes] = []
     for each in inputs:
         for found in each.lines():
-            block = found.records()
-            records = block.split(b"\n") if block else []
+            records = [record.encode(BYTES) for record in found.records()]
             if waiting and (len(waiting) + len(records) > _ROWS or size > _BYTES):
                 yield _numbered(waiting, first)
                 first += len(waiting)
                 waiting, size = [], 0
             waiting += records
-            size += len(block)
+            size += sum(map(len, records))
     if waiting:
         yield _numbered(waiting, first)
 

@@ -182,7 +182,7 @@ def _batches(inputs: list[Source], args: argparse.Namespace) -> Generator[Batch]
                         first,
                         time.time_ns() // 1_000_000 if received is None else received,
                     )
-                    first += records.count(b"\n") + 1
+                    first += len(records)
         except Failure as error:
             raise Failure(error.problem, f"{error.remedy}; {_fate(args.output)}") from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from datto_siem.converters import Converter
 from datto_siem.converters.convert import CEF
-from datto_siem.plugins.archives import STDIN, sources
+from datto_siem.plugins.archives import BYTES, STDIN, sources
 from datto_siem.plugins.cli import parsing, reading_view, writing_view
 from datto_siem.plugins.cli.output import StandardOutput
 from datto_siem.plugins.failure import DONE, Failure
@@ -72,8 +72,7 @@ def _records(line: str | None) -> Iterator[bytes]:
         return
     for source in sources([]):
         for lines in source.lines():
-            if records := lines.records():
-                yield from records.split(b"\n")
+            yield from (record.encode(BYTES) for record in lines.records())
 
 
 def explained(converter: Converter, event: Event, colours: Paint) -> Iterator[str]:

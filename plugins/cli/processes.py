@@ -14,6 +14,7 @@ from collections import deque
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
+from datto_siem.plugins.archives import BYTES
 from datto_siem.plugins.cli import interrupts
 from datto_siem.plugins.cli.room import Room
 from datto_siem.plugins.cli.work import Batch
@@ -117,7 +118,7 @@ class _Process:
 
     def send(self, batch: Batch) -> None:
         self.has += 1
-        content = batch.records
+        content = "\n".join(batch.records).encode(BYTES)  # records are lines
         is_put = self._rooms[0] is not None and self._rooms[0].put(content)
         try:
             self._pipe.send((len(content) if is_put else None, batch.first, batch.received))
@@ -162,7 +163,7 @@ def _serve(pipe: Connection, settings: Settings, rooms: _Rooms) -> None:
     while True:
         try:
             size, first, received = pipe.recv()
-            records = bytes(_taken(pipe, given, size))
+            records = str(_taken(pipe, given, size), BYTES).split("\n")
         except (EOFError, OSError):
             return
         answer: _Answer

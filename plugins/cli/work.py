@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import Converter
 from datto_siem.converters.privacy import Pseudonymizer
+from datto_siem.plugins.archives import BYTES
 from datto_siem.plugins.cli.tally import Tally
 
 if TYPE_CHECKING:
@@ -24,15 +25,15 @@ _COLLECT_AFTER = 50_000
 
 
 class Batch(NamedTuple):
-    """Records to convert, at least one.
+    """Records to convert.
 
     Attributes:
-        records: They, a line feed between two.
+        records: Their bytes, as one character each (latin-1).
         first: Number of the first one, from 0, over all inputs.
         received: Receive time in epoch milliseconds.
     """
 
-    records: bytes
+    records: list[str]
     first: int
     received: int
 
@@ -90,16 +91,20 @@ class Worker:
                 raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error
             return line
 
-        records = batch.records
+        records: Iterable[str] = batch.records
         if self._pseudonymizer:
-            records = b"\n".join(map(self._pseudonymizer.line, records.split(b"\n")))
-        lines = records.decode("latin-1").split("\n")
-        written = self.converter.shapes.lines(lines, batch.received, ordinary, ordinal=batch.first)
+            records = map(self._pseudonymous, records)
+        shapes = self.converter.shapes
+        written = shapes.lines(records, batch.received, ordinary, ordinal=batch.first)
         tally.records = len(written.lines)
         tally.noted += written.noted
         tally.unknown += written.unknown
         written.lines.append("")
-        return "\n".join(written.lines).encode("latin-1"), tally
+        return "\n".join(written.lines).encode(BYTES), tally
+
+    def _pseudonymous(self, record: str) -> str:
+        pseudonymizer = self._pseudonymizer
+        return pseudonymizer.line(record.encode(BYTES)).decode(BYTES) if pseudonymizer else record
 
 
 def results(

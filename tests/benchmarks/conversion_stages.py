@@ -42,10 +42,10 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
     for lines in Source(str(paths[0])).lines():
         worker(Batch(lines.records(), 0, received))
     batches = [lines.records() for lines in Source(str(paths[1])).lines()]
-    raws = [raw for records in batches for raw in records.split(b"\n")]
-    count = len(raws)
+    texts = [text for records in batches for text in records]
+    count = len(texts)
     shapes = worker.converter.shapes
-    calls = [call for raw in raws if (call := _call(shapes, raw)) is not None]
+    calls = [call for text in texts if (call := _call(shapes, text)) is not None]
     *moment, _ = MOMENTS[received]
     output: list[bytes] = []
 
@@ -81,8 +81,7 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
     }
 
 
-def _call(shapes: Shapes, raw: bytes) -> _Call | None:
-    text = raw.decode("latin-1")
+def _call(shapes: Shapes, text: str) -> _Call | None:
     start, end = text.find("CEF:"), text.rfind("|", 0, text.find("=")) + 1
     family = shapes._headers.get(text[start:end])
     for shape in family.shapes if family else ():

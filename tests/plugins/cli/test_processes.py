@@ -51,7 +51,7 @@ def test_few_batches_are_held_at_a_time(monkeypatch):
         nonlocal taken
         for number in range(100):
             taken += 1
-            yield work.Batch(LINE.strip(), number, 0)
+            yield work.Batch([LINE.strip().decode()], number, 0)
 
     for _ in work.results(batches(), settings, settings.worker(), 2):
         most = max(most, taken - given)
