@@ -13,3 +13,5 @@ HOURS: Memo[int, str] = Memo(lambda hour: times.HOURS[hour + LATE_HOUR], 8_192)
 """Hours since `LATE` -> how they are written."""
 FRACTIONS = {f"{part:03d}": f".{part:03d}".rstrip("0").rstrip(".") for part in range(1000)}
 """Three decimals -> how they stand behind whole seconds."""
+MILLISECONDS = {f"{part:03d}": part for part in range(1000)}
+"""Three decimals -> their number."""

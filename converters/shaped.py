@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from datto_siem.converters import casts, given, times
-from datto_siem.converters.clock import FRACTIONS, HOURS, LATE, LATE_HOUR
+from datto_siem.converters import casts, given
 from datto_siem.converters.identity import uid
-from datto_siem.converters.leaves import Leaves, is_spotless
+from datto_siem.converters.leaves import is_spotless
 from datto_siem.converters.leftovers import COLUMN_READERS
+from datto_siem.converters.moments import Moments
 from datto_siem.converters.pieces import Piece, literal, source, variable
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.reading import SURE_PARTS
@@ -44,7 +44,7 @@ _INLINE = {
 }
 
 
-class Shaped(Leaves):
+class Shaped(Moments):
     """Writes one shape's statements."""
 
     def __init__(
@@ -59,10 +59,6 @@ class Shaped(Leaves):
         self.small: set[str] = set()
         self.subjects: set[str] = set()
         self.wire: dict[str, tuple[Piece, ...]] = {}
-        self.times: dict[str, tuple[str, str]] = {}
-        self.seconds: dict[str, str] = {}
-        self.texts["r"] = "j"  # the receive time, the same for many
-        self.tails: dict[str, str] = {}
         self.constants.update(
             {
                 **{f"_memo_{name}": memo for name, memo in READERS.items()},
@@ -71,9 +67,6 @@ class Shaped(Leaves):
                 "_span": casts.span,
                 "_uid": uid,
                 "_address": address,
-                "_hours": HOURS,
-                "_clocks": times.CLOCKS,
-                "_fractions": FRACTIONS,
             }
         )
 
@@ -128,15 +121,7 @@ class Shaped(Leaves):
         if pair.kind in ("int", "port"):
             values = {"": self._number(text, pair.kind == "port")}
         elif pair.kind == "time":
-            extra = 1_000_000_000 - LATE  # the form's first digit, which is left out
-            seconds = self.assign(f"int({more[0]}) + {extra}", True)
-            self.guard(f"{more[0]} >= l")  # as many digits, so texts tell
-            when = self.assign(f"int({text})", True)
-            self.texts[when] = text
-            self.seconds[when] = seconds
-            self.tails[when] = more[1]
-            values = {"": when}
-            self.times[pair.key] = (when, text)
+            values = {"": self.strict_time(pair.key, text, more)}
         elif pair.kind == "hostport":
             values = {"ip": text, "port": self._number(more[0], True)}
             whole = (variable(text), literal(":"), variable(more[0]))
@@ -145,7 +130,7 @@ class Shaped(Leaves):
             values = {"all": text, "email": text, "name": name, "domain": domain}
             self.unlike |= {(text, name), (text, domain)}
         elif pair.kind == "span":
-            values["length"] = self.assign(f"int({text}) * 1000", True)
+            values["length"] = self.strict_span(text)
         self.wire[pair.key] = whole
         return values
 
@@ -234,13 +219,6 @@ class Shaped(Leaves):
         found = {"original": "t", "received": "r", "processed": "r"}
         return found.get(name, "None")  # what a header leaves empty, and a fault, is not there
 
-    def minus(self, expr: Expr) -> str:
-        """A difference."""
-        left, right = self.value(expr[1]), self.value(expr[2])
-        if self.sure(left) and self.sure(right):
-            return self.assign(f"{left} - {right} if {left} >= {right} else None")
-        return super().minus(expr)
-
     def words(self) -> list[str]:
         """Groups of few values that lookups depend on."""
         found = statements(self.lines)
@@ -275,38 +253,6 @@ class Shaped(Leaves):
         if expr[0] in _INLINE and self.sure(inner):
             return self.assign(_INLINE[expr[0]].format(inner), True)
         return super().single(expr)
-
-    def fmt(self, expr: Expr) -> str:
-        """A MAC, time or duration in written form."""
-        type_, style = expr[1]
-        inner = self.value(expr[2])
-        if type_ != "time" or style == "milliseconds":
-            return super().fmt(expr)
-        if style == "iso8601" and inner == "r":
-            return "i"
-        text = self.texts.get(inner)
-        written = ("shaped", style, inner)
-        if text is None or written in self.known:
-            return self.known.get(written) or super().fmt(expr)
-        if style == "seconds":
-            atom = self.assign(f"{inner} / 1000", True)
-            tail = self.tails.get(inner) or f"{text}[10:]"
-            self.texts[atom] = self.assign(f"{text}[:10] + _fractions[{tail}]", True)
-        else:
-            hour = f"_hours[{inner} // 3600000 - {LATE_HOUR}]"
-            clock = f"_clocks[{inner} // 1000 % 3600]"
-            if inner in self.seconds:
-                seconds = self.seconds[inner]
-                hour = f"_hours[{seconds} // 3600]"
-                clock = f"_clocks[{seconds} % 3600]"
-            parts = [self.assign(each, True) for each in (hour, clock)]
-            tail = self.tails.get(inner) or f"{text}[10:]"
-            pieces = (*map(variable, (*parts, tail)), literal("Z"))
-            atom = self.assign(source(pieces), True)
-            self.inlines[atom] = pieces
-        if self.depth == 1:  # inside a branch it may not have been worked out
-            self.known[written] = atom
-        return atom
 
     def template(self, expr: Expr) -> str:
         """Text with fields in it."""
