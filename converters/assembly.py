@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from datto_siem.converters.memo import Memo
 from datto_siem.converters.pieces import Piece, merged, source, variable
 from datto_siem.converters.spelling import capturing
 from datto_siem.converters.staging import (
@@ -13,6 +14,7 @@ from datto_siem.converters.staging import (
     gathered,
     living,
     parted,
+    renumbered,
     statements,
     word_memo,
 )
@@ -87,8 +89,8 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     pattern = capturing(spelling.pattern, [name in read for name in draft.groups])
     scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
     write = _function(title, "t, o, end, q, r, l, i, j, raw, u, n", body, scope)
-    last = [*(each.text for each in inner), f"return {_tuple(sender)}"]
-    given = _function(title, "s, p", last, scope)
+    last = renumbered([*(each.text for each in inner), f"return {_tuple(sender)}"])
+    given = _function("sender", "s, p", last, scope)
     return Shape(write, given, spelling.ordered, spelling.equals)
 
 
@@ -108,7 +110,7 @@ def _by_words(
     wanted = {name for each in rest for name in each.reads} | _read(gathered_)
     out = sorted(_set(inner) & wanted)
     key = words[0] if len(words) == 1 else _tuple(words)
-    body = [f"{key} = k", *(each.text for each in inner), f"return {_tuple(out)}"]
+    body = renumbered([f"{key} = k", *(each.text for each in inner), f"return {_tuple(out)}"])
     memo = word_memo(_function("words", "k", body, dict(draft.constants)))
     lines = [f"k = _words[{key}]", "if k is None: return None"]
     if out:
@@ -117,12 +119,16 @@ def _by_words(
 
 
 def _function(title: str, arguments: str, body: Iterable[str], scope: dict[str, Any]) -> Any:
-    text = "\n".join(line for each in body for line in each.split("\n"))
-    indented = "\n".join(f"    {line}" for line in text.split("\n"))
-    exec(  # noqa: S102  our own text, made from numbers and reprs
-        compile(f"def function({arguments}):\n{indented}\n", f"<{title}>", "exec"), scope
-    )
+    text = "\n".join(body).replace("\n", "\n    ")
+    source = f"def function({arguments}):\n    {text}\n"
+    exec(_compiled[source, title], scope)  # noqa: S102  our own text, made from numbers and reprs
     return scope["function"]
+
+
+_compiled: Memo[tuple[str, str], Any] = Memo(
+    lambda key: compile(key[0], f"<{key[1]}>", "exec"), 256
+)
+"""(Source, title) -> code: what depends on a sender or on words is the same for many shapes."""
 
 
 def _returned(pieces: Iterable[Piece]) -> list[str]:

@@ -163,11 +163,21 @@ class Converter:
             return found
         return self.dump(self.decoder.decode(line, received, peer, uid, ordinal))
 
-    def dump(self, event: Event) -> bytes:
-        """One event as one line of output, without its line feed."""
-        line = self.line(event).encode() if self.name == CEF else dump(self(event))
-        self.shapes.learn(event)
-        return line
+    def dump(self, event: Event, eager: bool = False) -> bytes:
+        """One event as one line of output, without its line feed.
+
+        Args:
+            event: It.
+            eager: Whether to make a function of bytes to bytes at once for records like it, which
+                takes some milliseconds: many follow.
+        """
+        if self.shapes.learn(event, eager):
+            found = self.shapes.write(
+                event.raw, event.received, event.peer, event.uid_given, event.ordinal
+            )
+            if found is not None:
+                return found
+        return self.line(event).encode() if self.name == CEF else dump(self(event))
 
 
 _SELDOM = 8

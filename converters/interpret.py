@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters import given
 from datto_siem.converters.evaluate import Lookups, evaluate
@@ -34,9 +34,7 @@ class Run:
 
     def __init__(self, plan: EventPlan, event: Event, lookups: Lookups) -> None:
         """Run it."""
-        self.values: dict[str, Any] = {}
-        self.notes: list[str] = []
-        self.plan = self._choose(plan, event, lookups)
+        self.plan, self.values, self.notes = taken(plan, event, lookups)
         self.written: list[tuple[Step, Any]] = []
         self.document: dict[str, Any] = {}
         for step in self.plan.emit:
@@ -57,15 +55,26 @@ class Run:
             if rest:
                 place(self.document, rest, self.plan.leftovers)
 
-    def _choose(self, plan: EventPlan, event: Event, lookups: Lookups) -> EventPlan:
-        while True:
-            self.values = _values(plan, event, lookups, self.notes)
-            met = all(evaluate(need, self.values, lookups) is not None for need in plan.needs)
-            if met or plan.instead is None:
-                return plan
-            if plan.note:
-                self.notes.append(plan.note)
-            plan = plan.instead
+
+class Taken(NamedTuple):
+    """A plan that an event meets the needs of; see `Run` for the attributes."""
+
+    plan: EventPlan
+    values: dict[str, Any]
+    notes: list[str]
+
+
+def taken(plan: EventPlan, event: Event, lookups: Lookups) -> Taken:
+    """The plan that is taken for an event: this one, or one that stands in for it."""
+    notes: list[str] = []
+    while True:
+        values = _values(plan, event, lookups, notes)
+        met = all(evaluate(need, values, lookups) is not None for need in plan.needs)
+        if met or plan.instead is None:
+            return Taken(plan, values, notes)
+        if plan.note:
+            notes.append(plan.note)
+        plan = plan.instead
 
 
 def _values(plan: EventPlan, event: Event, lookups: Lookups, notes: list[str]) -> dict[str, Any]:

@@ -186,6 +186,10 @@ def is_spotless(exprs: Iterable[Expr], lookups: Lookups) -> bool:
 
 
 def _is_spotless(expr: Expr, lookups: Lookups) -> bool:
+    if expr[0] == "ref":
+        return True
+    if expr[0] == "const" and not isinstance(expr[1], tuple):
+        return not isinstance(expr[1], str) or is_clean(expr[1])
     held: list[Any] = [expr[1]] if expr[0] == "const" else []
     if expr[0] == "template":
         held = [part for part in _flat(expr[1]) if isinstance(part, str)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.given import ATTRIBUTES
-from datto_siem.converters.interpret import Run
+from datto_siem.converters.interpret import taken
 from datto_siem.converters.plan.compile import compile_event
 from datto_siem.converters.plan.reading import SURE_PARTS
 
@@ -62,8 +62,8 @@ def suited(event: Event, found: Spelling, tables: Tables, target: Target) -> lis
         if (value := getattr(event.head, path.removeprefix("head.")))
     }
     best = compile_event(tables, target, narrow, known, sure)
-    taken = Run(best, event, tables.lookups).plan
+    last = taken(best, event, tables.lookups).plan
     plans = [best]
-    while plans[-1] is not taken and plans[-1].instead is not None:
+    while plans[-1] is not last and plans[-1].instead is not None:
         plans.append(plans[-1].instead)
     return plans

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from datto_siem.converters.memo import Memo
 from datto_siem.converters.output import dump
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ def variable(name: str) -> Piece:
 def json(value: object) -> str:
     """A value as JSON text."""
     return dump(value).decode()
+
+
+_name: Memo[str, str] = Memo(json, 1_024)
+"""Names of members, which most documents have in common."""
 
 
 def source(pieces: Iterable[Piece]) -> str:
@@ -91,7 +96,7 @@ class Objects:
 
     def _member(self, key: tuple[str, bool], child: Any, before: str, after: str) -> list[Piece]:
         name, is_list = key
-        head = f"{before}{json(name)}:" + ("[" if is_list else "")
+        head = f"{before}{_name[name]}:" + ("[" if is_list else "")
         tail = ("]" if is_list else "") + after
         if certain(child):
             inner = child.pieces if isinstance(child, Leaf) else self.whole(child)

@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from datto_siem.converters.tables.model import Target
 
 OFTEN = 4
-"""A header met this often is worth its first shape, which takes some milliseconds to make."""
+"""A header met this often is worth its first shape, which takes some milliseconds to make; twice as
+often without a shape its second, and so on."""
 MOST_SHAPES = 192
-PATIENCE = 32
-"""Records without a shape of a header that has some, before it gets another."""
 _MOST_OF_HEADER = 10
 MOST_HEADERS = 4_096
 MOST_SENDERS = 16_384
@@ -225,22 +224,31 @@ class Shapes:
         rows[key] = sender.ready(row, peer, key, rows)
         self._count += 1
 
-    def learn(self, event: Event) -> None:
-        """Take note of a record that the ordinary way was taken for."""
+    def learn(self, event: Event, eager: bool = False) -> bool:
+        """Take note of a record that no shape took.
+
+        Args:
+            event: It.
+            eager: Whether a documented event is worth a shape at once, since many records follow.
+
+        Returns:
+            Whether it led to a shape, which will take it now.
+        """
         if event.quick is None or event.repairs or event.original_text is not event.text:
-            return
-        head = event.head
+            return False
+        head, made = event.head, self._made
+        eager = eager and event.reading.activity != "unknown"
         family = self._families.get(head)
         if family is None:
-            if head not in self._seen:  # once is not often, and a flood of names is no reason
+            if not eager and head not in self._seen:  # once is not often: it may be a flood
                 if len(self._seen) >= MOST_HEADERS:
                     self._seen.clear()
                 self._seen.add(head)
-                return
+                return False
             if len(self._families) >= MOST_HEADERS:
                 kept = {head: each for head, each in self._families.items() if each.shapes}
                 self._families = kept
-            family = self._families[head] = Family(OFTEN)
+            family = self._families[head] = Family(1 if eager else OFTEN)
         family.met += 1
         if (
             family.met >= family.patience
@@ -252,6 +260,7 @@ class Shapes:
             header = event.text[len(event.prefix) : event.begins]
             if header not in self._headers and self._decoder.remembered(header) is not None:
                 self._headers[header] = family
+        return self._made > made
 
     def _meet(self, text: str, head: re.Match[str]) -> Sender | None:
         """A sender's first record of a header that has shapes, which makes the sender known."""
@@ -283,7 +292,7 @@ class Shapes:
         entry = self._decoder.remembered(event.text[len(event.prefix) : event.begins])
         if entry is None or event.notes != list(entry.notes):
             return  # the next one may do
-        family.met, family.patience = 0, max(PATIENCE, 2 * family.patience)
+        family.met, family.patience = 0, 2 * family.patience
         dialect = entry.dialect
         found = spelling(event, bool(dialect.colon), dict(dialect.lists))
         if found is None:

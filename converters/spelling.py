@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import casts
-from datto_siem.converters.memo import TextMemo
+from datto_siem.converters.memo import Memo, TextMemo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -56,9 +56,10 @@ _PARTS: Mapping[str, frozenset[str]] = {
     "span": frozenset({"all", "length"}),
 }
 """The parts that the strict form of a compound cast has, all of them always."""
-_MATCH: Mapping[str, Callable[[str], object]] = {
-    kind: re.compile(pattern).fullmatch for kind, pattern in _STRICT.items()
-}
+_MATCH: Memo[str, Callable[[str], object]] = Memo(
+    lambda kind: re.compile(_STRICT[kind]).fullmatch if kind in _STRICT else _never, 64
+)
+"""Cast -> whether a text has its strict form; made when first asked, for a quick start."""
 _MEMO_SIZE = 8_192
 READERS: Mapping[str, TextMemo] = {
     name: TextMemo(read, _MEMO_SIZE)
@@ -218,7 +219,7 @@ def spelling(event: Event, colon: bool, lists: Mapping[str, Cast]) -> Spelling |
         form = "empty" if not text else "wide"
         if cast is not None and cast.agrees and kind == "text" and text:
             form = "fixed"
-        elif _MATCH.get(kind, _never)(text) and not (colon and kind == "text"):
+        elif _MATCH[kind](text) and not (colon and kind == "text"):
             form = "strict"
         held = text if form == "fixed" else ""
         pairs.append(Pair(key, event.text[offset - 1], form, kind, cast, held))

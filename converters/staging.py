@@ -8,7 +8,6 @@ are those that `codegen` writes: straight lines over variables, with `return Non
 from __future__ import annotations
 
 import re
-from textwrap import dedent
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from datto_siem.converters.memo import Memo
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 _LITERAL = re.compile(r"f'\{([^{}']*)\}'|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _VARIABLES = re.compile(r"\b(?:[vg][0-9]+|[a-z]|raw|end)\b").findall
 _SETS = re.compile(r"\b([vg][0-9]+)(?: = |\.append\()").findall
+_NUMBERED = re.compile(r"\b[vg][0-9]+\b")
+_NAMES = re.compile(rf"{_LITERAL.pattern}|\b[vg][0-9]+\b")
+_INDENT = "    "
 _MOST = 1_024
 _LONGEST = 128
 
@@ -59,7 +61,10 @@ class Statement(NamedTuple):
 def statements(lines: Iterable[str]) -> list[Statement]:
     """Source lines as statements."""
     blocks: list[str] = []
-    for line in dedent("\n".join(lines)).split("\n"):
+    whole = "\n".join(lines)
+    if whole.startswith(_INDENT):  # as a writer's lines are, all of them
+        whole = whole[len(_INDENT) :].replace(f"\n{_INDENT}", "\n")
+    for line in whole.split("\n"):
         if line.startswith((" ", "else:", "elif ")) and blocks:
             blocks[-1] += "\n" + line
         elif line:
@@ -79,6 +84,21 @@ def _statement(text: str) -> Statement:
 
 _known: Memo[str, Statement] = Memo(_statement, 4_096)
 """The spellings of an event share most of their statements."""
+
+
+def renumbered(lines: Iterable[str]) -> list[str]:
+    """Source with its variables numbered anew: what does the same is then written the same."""
+    known: dict[str, str] = {}
+
+    def name(old: str) -> str:
+        return known.setdefault(old, f"v{len(known)}")
+
+    def new(found: re.Match[str]) -> str:
+        if found[1] is not None:  # in a formatted text
+            return f"f'{{{_NUMBERED.sub(lambda inner: name(inner[0]), found[1])}}}'"
+        return found[0] if found[0][0] in "'\"" else name(found[0])
+
+    return [_NAMES.sub(new, line) for line in lines]
 
 
 def living(found: Sequence[Statement], wanted: Collection[str]) -> list[Statement]:

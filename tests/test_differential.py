@@ -39,7 +39,6 @@ RECORDS = records()
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shapes are made at once, and as many as there are."""
     monkeypatch.setattr(shapes, "OFTEN", 1)
-    monkeypatch.setattr(shapes, "PATIENCE", 1)
     monkeypatch.setattr(shapes, "MOST_SHAPES", 10_000)
 
 
@@ -131,7 +130,6 @@ def taught() -> tuple[Converter, list[bytes]]:
 def with_shapes() -> tuple[Converter, list[bytes]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shapes, "OFTEN", 1)
-        patch.setattr(shapes, "PATIENCE", 1)
         return taught()
 
 

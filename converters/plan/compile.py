@@ -15,7 +15,7 @@ from datto_siem.converters.plan.model import EventPlan, Reading, Step
 from datto_siem.converters.plan.rules import Rules, rules
 from datto_siem.converters.plan.simplify import Simplifier
 from datto_siem.converters.tables.expression import ABSENT, Expr, names, parse
-from datto_siem.converters.tables.model import Layer, Tables, Target
+from datto_siem.converters.tables.model import Layer, Row, Tables, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -143,11 +143,11 @@ class EventCompiler:
         rows = self.rules.expand(authored, facts, simplify.sure)
         writer = Writer(self.target.formats, self._types(), self.tables.lookups)
         written = {
-            path: step._replace(expr=writer.write(step.expr, self.rules.holds_text(path, facts)))
+            path: _with(step, writer.write(step.expr, self.rules.holds_text(path, facts)))
             for path, step in rows.items()
         }
         written = self.rules.finish(written, facts, simplify.sure)
-        written = {path: step._replace(expr=simplify(step.expr)) for path, step in written.items()}
+        written = {path: _with(step, simplify(step.expr)) for path, step in written.items()}
         return Stacked(layer, simplify, derive, authored, written, facts)
 
     def _variant(self, activity: str, layer: Layer, instead: EventPlan | None) -> EventPlan:
@@ -292,16 +292,20 @@ class EventCompiler:
         blocks = [self.target.blocks[name] for name in layer.use if name in self.target.blocks]
         alone = any(block.alone for block in blocks)
         layers = [*([] if alone else [self.target.common]), *blocks, layer]
-        rows: dict[str, Step] = {}
+        last: dict[str, tuple[Row, bool]] = {}
         facts: dict[str, Any] = {}
         for each in layers:
             for row in each.rows:
                 if row.node is None:
-                    rows.pop(row.path, None)
-                    continue
-                expr = simplify(parse(row.node, self.faults))
-                rows[row.path] = Step(row.path, expr, row.where, each.inferred)
+                    last.pop(row.path, None)
+                else:
+                    last[row.path] = row, each.inferred
             facts.update({name: _fact(node) for name, node in each.facts.items()})
+        rows = {
+            path: Step(path, simplify(parse(row.node, self.faults)), row.where, inferred)
+            for path, (row, inferred) in last.items()
+            if row.node is not None
+        }
         if "Type" in rows and rows["Type"].expr[0] == "const":
             facts["Type"] = rows["Type"].expr[1]
         return {path: step for path, step in rows.items() if step.expr != ABSENT}, facts
@@ -316,6 +320,10 @@ class EventCompiler:
 def _fact(node: Node) -> Any:
     value = node.plain()
     return tuple(value) if isinstance(value, list) else value
+
+
+def _with(step: Step, expr: Expr) -> Step:
+    return Step(step.into, expr, step.where, step.inferred)
 
 
 def _as_steps(exprs: Iterable[Expr]) -> list[Step]:

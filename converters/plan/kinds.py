@@ -39,6 +39,8 @@ OPERATOR_TYPES: Mapping[str, str] = {
 
 def kind(expr: Expr, types: Mapping[str, str], lookups: Lookups) -> str | None:
     """The type of an expression, `any` when its branches differ, None when it is absent."""
+    if expr[0] in ("ref", "const"):
+        return _leaf(expr, types, lookups)
     found = kinds(expr, types, lookups)
     if len(found) > 1:
         return "any"

@@ -76,6 +76,8 @@ class Simplifier:
     def __call__(self, expr: Expr) -> Expr:
         """The folded expression."""
         op = expr[0]
+        if op == "const":
+            return expr
         if op == "ref":
             return self._ref(expr)
         if op == "template":
@@ -98,7 +100,7 @@ class Simplifier:
             return ABSENT if ABSENT in expr[1:3] else expr
         if op == "fmt":
             return self._operand(expr, expr[2])
-        return expr if op == "const" else self._operand(expr, expr[1])
+        return self._operand(expr, expr[1])
 
     def _operand(self, expr: Expr, inner: Expr) -> Expr:
         """An operator of one value: absent of absent, a constant of a constant."""

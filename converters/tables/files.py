@@ -7,14 +7,15 @@ anything new is added. There are no positional lists, so merging is always by na
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from datto_siem.converters.errors import TableError
+from datto_siem.converters.errors import TableError, TableErrors
 from datto_siem.converters.tables.nodes import Node, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
@@ -24,6 +25,9 @@ SINGLE = ("vocabulary.yaml", "dictionary.yaml")
 
 def read(overlay: Path | None, faults: list[TableError]) -> tuple[Mapping[str, Node], str]:
     """Read the shipped tables, and an overlay directory on top.
+
+    Shipped tables without an overlay are parsed when they are asked for: most runs need one target
+    of several.
 
     Args:
         overlay: A directory laid out like `mappings/`, or None.
@@ -35,12 +39,14 @@ def read(overlay: Path | None, faults: list[TableError]) -> tuple[Mapping[str, N
         which tables wrote them.
     """
     digest = hashlib.sha256()
-    roots = _tree(resources.files("datto_siem.mappings"), "", digest, faults)
-    if overlay is not None:
-        if not overlay.is_dir():
-            faults.append(TableError(f"{overlay}:1", "not a directory of mapping tables"))
-            return roots, digest.hexdigest()[:12]
-        ours = _tree(overlay, f"{overlay}/", digest, faults)
+    shipped = Unread(_contents(resources.files("datto_siem.mappings"), digest))
+    if overlay is None:
+        return shipped, digest.hexdigest()[:12]
+    roots = dict(shipped)
+    if not overlay.is_dir():
+        faults.append(TableError(f"{overlay}:1", "not a directory of mapping tables"))
+    else:
+        ours = _parsed(_contents(overlay, digest), f"{overlay}/", faults)
         if not ours:
             folders = ", ".join(f"{folder}/" for folder in FOLDERS)
             faults.append(TableError(f"{overlay}:1", f"no tables here: expected {folders}*.yaml"))
@@ -49,20 +55,56 @@ def read(overlay: Path | None, faults: list[TableError]) -> tuple[Mapping[str, N
     return roots, digest.hexdigest()[:12]
 
 
-def _tree(
-    root: Traversable | Path, prefix: str, digest: hashlib._Hash, faults: list[TableError]
-) -> dict[str, Node]:
+class Unread(Mapping[str, Node]):
+    """Files that are parsed when they are asked for."""
+
+    def __init__(self, contents: Mapping[str, bytes]) -> None:
+        """Keep their contents."""
+        self._contents = contents
+        self._nodes: dict[str, Node] = {}
+
+    def __getitem__(self, name: str) -> Node:
+        """One file's root.
+
+        Raises:
+            KeyError: No such file.
+            TableErrors: It is no YAML.
+        """
+        if name not in self._nodes:
+            faults: list[TableError] = []
+            self._nodes.update(_parsed({name: self._contents[name]}, "", faults))
+            if faults:
+                raise TableErrors("mapping tables that cannot be read", faults)
+        return self._nodes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._contents)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._contents)
+
+
+def _contents(root: Traversable | Path, digest: hashlib._Hash) -> dict[str, bytes]:
     names = [(name, root.joinpath(name)) for name in SINGLE]
     for folder in FOLDERS:
         place = root.joinpath(folder)
         if place.is_dir():
             names += sorted((f"{folder}/{entry.name}", entry) for entry in place.iterdir())
-    nodes = {}
+    found = {}
     for name, entry in names:
-        if not name.endswith(".yaml") or not entry.is_file():
-            continue
-        content = entry.read_bytes()
-        digest.update(name.encode() + b"\0" + content + b"\0")
+        if name.endswith(".yaml") and entry.is_file():
+            found[name] = entry.read_bytes()
+            digest.update(name.encode() + b"\0" + found[name] + b"\0")
+    return found
+
+
+def _parsed(
+    contents: Mapping[str, bytes], prefix: str, faults: list[TableError]
+) -> dict[str, Node]:
+    nodes = {}
+    for name, content in contents.items():
         try:
             nodes[name] = parse(content.decode(), prefix + name, faults)
         except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ broken table: it reads what is there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from datto_siem.converters.tables.model import (
 from datto_siem.converters.tables.nodes import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
 _NOTHING = Node({}, "")
@@ -52,28 +53,39 @@ def load(overlay: Path | None = None) -> Tables:
     return from_nodes(roots, version)
 
 
+class Folder(Mapping[str, Node]):
+    """The files of one folder, by their names without its name and their ending."""
+
+    def __init__(self, roots: Mapping[str, Node], folder: str) -> None:
+        """`roots` are all files."""
+        self._roots = roots
+        names = [name for name in roots if name.startswith(f"{folder}/")]
+        self._names = {name[len(folder) + 1 :].removesuffix(".yaml"): name for name in names}
+
+    def __getitem__(self, name: str) -> Node:
+        """One file's root."""
+        return self._roots[self._names[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._names)
+
+
 def from_nodes(roots: Mapping[str, Node], version: str) -> Tables:
     """Type the rows of every file but the targets, which depend on a version."""
     dictionary = _dictionary(roots.get("dictionary.yaml", _NOTHING))
-    named = {name.removesuffix(".yaml"): node for name, node in roots.items()}
     return Tables(
         vocabulary=_vocabulary(roots.get("vocabulary.yaml", _NOTHING)),
         dictionary=dictionary,
         sources={
-            name.removeprefix("sources/"): _source(name.removeprefix("sources/"), node, dictionary)
-            for name, node in named.items()
-            if name.startswith("sources/")
+            name: _source(name, node, dictionary) for name, node in Folder(roots, "sources").items()
         },
-        lookups={
-            name.removeprefix("lookups/"): _lookup(name.removeprefix("lookups/"), node)
-            for name, node in named.items()
-            if name.startswith("lookups/")
-        },
-        targets={
-            name.removeprefix("targets/"): node
-            for name, node in named.items()
-            if name.startswith("targets/")
-        },
+        lookups={name: _lookup(name, node) for name, node in Folder(roots, "lookups").items()},
+        targets=Folder(roots, "targets"),
         version=version,
         roots=roots,
     )

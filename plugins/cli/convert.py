@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datto_siem.converters.convert import CEF
-from datto_siem.converters.privacy import SHORTEST_KEY
 from datto_siem.plugins.archives import BLOCK, BLOCK_FOR_MANY, Source, sources
 from datto_siem.plugins.cli import interrupts, parsing
 from datto_siem.plugins.cli.output import STDOUT, output
@@ -151,6 +150,8 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _key(path: str) -> bytes:
     """The key of pseudonyms; messages never show any of it."""
+    from datto_siem.converters.privacy import SHORTEST_KEY  # only here: see `Worker`
+
     name = escaped(path)
     try:
         content = Path(path).read_bytes()

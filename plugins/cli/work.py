@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from datto_siem.converters import Converter
-from datto_siem.converters.privacy import Pseudonymizer
 from datto_siem.plugins.archives import BYTES
 from datto_siem.plugins.cli.tally import Tally
 
@@ -19,9 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from pathlib import Path
 
+    from datto_siem.converters.privacy import Pseudonymizer
+
 
 _COLLECT_AFTER = 50_000
 """Records make no cycles, so looking for some after every 700 objects is time lost."""
+
+_MANY = 32
+"""Records of a batch that make shapes pay at once."""
 
 
 class Batch(NamedTuple):
@@ -73,19 +77,22 @@ class Worker:
             settings.cef_version,
         )
         gc.freeze()
-        self._pseudonymizer = (
-            Pseudonymizer(settings.key, self.converter.tables) if settings.key else None
-        )
+        self._pseudonymizer: Pseudonymizer | None = None
+        if settings.key:
+            from datto_siem.converters.privacy import Pseudonymizer  # only here: seldom asked for
+
+            self._pseudonymizer = Pseudonymizer(settings.key, self.converter.tables)
 
     def __call__(self, batch: Batch) -> tuple[bytes, Tally]:
         """One line a record, each with its line feed, and the counts."""
         decode, dump = self.converter.decoder.decode, self.converter.dump
         tally = Tally()
+        eager = len(batch.records) >= _MANY
 
         def ordinary(raw: bytes, ordinal: int) -> bytes:
             try:
                 event = decode(raw, batch.received, None, None, ordinal)
-                line = dump(event)
+                line = dump(event, eager)
                 tally.count(event)
             except Exception as error:
                 raise RuntimeError(f"record {ordinal + 1} of the input: {error!r}") from error

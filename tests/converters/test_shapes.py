@@ -34,7 +34,6 @@ FLOW = (
 def converter(monkeypatch: pytest.MonkeyPatch) -> Converter:
     """A converter of its own that makes shapes at once."""
     monkeypatch.setattr(shapes, "OFTEN", 1)
-    monkeypatch.setattr(shapes, "PATIENCE", 1)
     made = Converter("ecs")
     made.shapes = shapes.Shapes(made.decoder, made.target, made.types)
     return made
