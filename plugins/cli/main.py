@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -134,6 +133,8 @@ def _say(text: str, code: int) -> int:
 
 def _bug(error: Exception) -> int:
     if os.environ.get("DATTO_SIEM_DEBUG") == "1":
+        import traceback  # only here: it takes its time
+
         traceback.print_exc()
     return _say(f"an error of ours, {type(error).__name__}: {error}: {_REPORT}", MISUSE)
 

@@ -1,5 +1,9 @@
 """Worker processes beside this one, which converts too while all others have enough to do.
 
+The first batch is this process's own: a short input needs no other, and a worker that is forked
+(on Linux, while there is one thread) knows all that was compiled for it. Elsewhere workers start
+anew.
+
 Batches and finished bytes lie in memory that both processes see, where the system has that: sending
 them would cost this process more than all the rest of its work. What goes through a pipe is then so
 small that nobody waits to write, and a worker can have its next batch before it has finished the
@@ -10,6 +14,9 @@ write. Memory is bounded either way, and a death shows at once as the end of a p
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import sys
+import threading
 from collections import deque
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
@@ -21,8 +28,9 @@ from datto_siem.plugins.cli.work import Batch
 from datto_siem.plugins.failure import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Generator, Iterable, Sequence
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
     from datto_siem.plugins.cli.tally import Tally
     from datto_siem.plugins.cli.work import Settings, Worker
@@ -56,6 +64,7 @@ def results(
         RuntimeError: An error of ours in a worker.
     """
     others: list[_Process] = []
+    begun = False
     turns: deque[_Process | tuple[bytes, Tally]] = deque()
 
     def first() -> Generator[tuple[bytes | memoryview, Tally]]:
@@ -68,10 +77,11 @@ def results(
 
     try:
         for batch in batches:
-            if len(others) < count - 1:
-                others.append(_Process(settings))
-            idlest = min(others, key=lambda each: each.has)
-            if idlest.has < idlest.most:
+            if begun and len(others) < count - 1:
+                others.append(_Process(settings, worker, others))
+            begun = True
+            idlest = min(others, key=lambda each: each.has, default=None)
+            if idlest is not None and idlest.has < idlest.most:
                 idlest.send(batch)
                 turns.append(idlest)
             else:
@@ -97,15 +107,22 @@ class _Process:
         most: How many it may have.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+    def __init__(self, settings: Settings, worker: Worker, before: Sequence[_Process]) -> None:
+        self._pipe, theirs = multiprocessing.Pipe()
         self._rooms: _Rooms = (Room.made(), Room.made())
         self.has = 0
         self.most = 1 if None in self._rooms else 2
-        arguments = (theirs, settings, self._rooms)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        resource_tracker.ensure_running()  # here, since starting it lets interrupts through again
+        self._process: BaseProcess
+        if can_fork():
+            ours = [each._pipe for each in (*before, self)]
+            forked = (theirs, worker, self._rooms, ours)
+            context = multiprocessing.get_context("fork")
+            self._process = context.Process(target=_serve_forked, args=forked, daemon=True)
+        else:
+            spawned = (theirs, settings, self._rooms)
+            new = multiprocessing.get_context("spawn")
+            self._process = new.Process(target=_serve_spawned, args=spawned, daemon=True)
+            resource_tracker.ensure_running()  # here: starting it lets interrupts through again
         with interrupts.held():  # an interrupt is for this process to handle
             self._process.start()
         theirs.close()
@@ -156,9 +173,26 @@ def _taken(pipe: Connection, room: Room | None, size: int | None) -> bytes | mem
     return pipe.recv_bytes() if size is None or room is None else room.get(size)
 
 
-def _serve(pipe: Connection, settings: Settings, rooms: _Rooms) -> None:
+def can_fork() -> bool:
+    """Whether a copy of this process is a sound worker: other threads would be missing there."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+def _serve_forked(
+    pipe: Connection, worker: Worker, rooms: _Rooms, ours: Iterable[Connection]
+) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # this process has nothing to take away
+    for each in ours:  # or the end of a pipe would never show
+        each.close()
+    _serve(pipe, worker, rooms)
+
+
+def _serve_spawned(pipe: Connection, settings: Settings, rooms: _Rooms) -> None:
+    _serve(pipe, settings.worker(), rooms)
+
+
+def _serve(pipe: Connection, worker: Worker, rooms: _Rooms) -> None:
     """The whole life of a worker process: it ends when its pipe does."""
-    worker = settings.worker()
     given, room = rooms
     while True:
         try:

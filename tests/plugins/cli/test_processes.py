@@ -30,6 +30,16 @@ def start(*args, **rest):
     )
 
 
+@pytest.fixture(params=["forked", "started anew"])
+def workers_are(request, monkeypatch):
+    """Both ways in which workers come to be."""
+    if request.param != "forked":
+        monkeypatch.setattr(processes, "can_fork", lambda: False)
+    elif not processes.can_fork():
+        pytest.skip("processes with threads are not forked, and none are outside Linux")
+
+
+@pytest.mark.usefixtures("workers_are")
 @pytest.mark.parametrize("workers", ["2", "3"])
 def test_workers_give_the_same_bytes_as_one(cli, tmp_path, traffic, workers):
     content = traffic * 2  # several blocks
@@ -43,7 +53,8 @@ def test_workers_give_the_same_bytes_as_one(cli, tmp_path, traffic, workers):
     assert many.err.partition(";")[0] == one.err.partition(";")[0]
 
 
-def test_few_batches_are_held_at_a_time(monkeypatch):
+@pytest.mark.usefixtures("workers_are")
+def test_few_batches_are_held_at_a_time():
     taken = given = most = 0
     settings = work.Settings("cef")
 
@@ -61,12 +72,33 @@ def test_few_batches_are_held_at_a_time(monkeypatch):
     assert most <= processes._MOST + 2 + 1 + 1, "under way, and the one that was just asked for"
 
 
+def test_one_batch_needs_no_other_process(monkeypatch):
+    def start(*_):
+        raise AssertionError("a process is started")
+
+    monkeypatch.setattr(processes._Process, "__init__", start)
+    settings = work.Settings("cef")
+    batches = [work.Batch([LINE.strip().decode()], 0, 0)]
+    (((content, tally),)) = work.results(batches, settings, settings.worker(), 2)
+    assert content.startswith(b"CEF:")
+    assert tally.records == 1
+
+
+@pytest.mark.usefixtures("workers_are")
+def test_workers_end_at_once_when_all_is_done():
+    settings = work.Settings("cef")
+    batches = [work.Batch([LINE.strip().decode()], number, 0) for number in range(20)]
+    assert len(list(work.results(batches, settings, settings.worker(), 4))) == 20
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("workers_are")
 def test_a_dead_worker_is_told_and_leaves_no_output(cli, tmp_path, traffic, monkeypatch):
     real = work.results
 
     def results(*args):
         for number, result in enumerate(real(*args)):
-            if number == 0:
+            if number == 1:
                 for child in multiprocessing.active_children():
                     os.kill(child.pid, signal.SIGKILL)
                 time.sleep(0.2)
@@ -80,20 +112,32 @@ def test_a_dead_worker_is_told_and_leaves_no_output(cli, tmp_path, traffic, monk
     assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
 
 
-def test_an_error_of_ours_in_a_worker_names_the_record(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if 'spawn_main' in ' '.join(sys.orig_argv):\n"
-        "    from datto_siem.converters import Converter\n"
-        "    Converter.dump = None\n"
-    )
-    paths = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    process = start(
-        "convert", "--to", "ecs", "--workers", "2", env={**os.environ, "PYTHONPATH": paths}
-    )
-    out, err = process.communicate(LINE, 20)
-    assert (process.returncode, out) == (2, b"")
-    assert err.startswith(b"datto-siem: an error of ours, RuntimeError: record 1 of the input: ")
+def _fails_elsewhere(settings, here):
+    """A worker that has an error of ours in every process but one."""
+    worker = settings.worker()
+    dump = worker.converter.dump
+
+    def failing(event, eager):
+        if os.getpid() != here:
+            raise TypeError("ours")
+        return dump(event, eager)
+
+    worker.converter.dump = failing
+    return worker
+
+
+class _Failing(work.Settings):
+    def worker(self):
+        return _fails_elsewhere(work.Settings(self.target), 0)
+
+
+@pytest.mark.usefixtures("workers_are")
+def test_an_error_of_ours_in_a_worker_names_the_record():
+    batches = [work.Batch(["no CEF"], number, 0) for number in range(50)]
+    worker = _fails_elsewhere(work.Settings("ecs"), os.getpid())
+    results = work.results(batches, _Failing("ecs"), worker, 2)
+    with pytest.raises(RuntimeError, match=r"record [0-9]+ of the input: TypeError\('ours'\)"):
+        list(results)
 
 
 def test_a_reader_that_goes_away_ends_it_quietly():
