@@ -18,8 +18,13 @@ def uid(raw: bytes, peer: str | None, received: int, ordinal: int) -> str:
         received: Receive time in milliseconds.
         ordinal: Number of the record among those of one input, so that equal lines stay apart.
     """
+    return named(b"%b\0%d\0%d\0%b" % ((peer or "").encode(), received, ordinal, raw))
+
+
+def named(name: bytes) -> str:
+    """The id of all that tells a record, a NUL between two: sender, time, ordinal, record."""
     digest = _NAMED.copy()
-    digest.update(b"%b\0%d\0%d\0%b" % ((peer or "").encode(), received, ordinal, raw))
+    digest.update(name)
     hex_ = digest.hexdigest()
     variant = _VARIANT[hex_[16]]
     return f"{hex_[:8]}-{hex_[8:12]}-5{hex_[13:16]}-{variant}{hex_[17:20]}-{hex_[20:32]}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from datto_siem.converters import casts, given
-from datto_siem.converters.identity import uid
+from datto_siem.converters.identity import named
 from datto_siem.converters.leaves import is_spotless
 from datto_siem.converters.leftovers import COLUMN_READERS
 from datto_siem.converters.moments import Moments
@@ -65,7 +65,7 @@ class Shaped(Moments):
                 **{f"_column_{name}": read for name, read in COLUMN_READERS.items()},
                 "_time": casts.time,
                 "_span": casts.span,
-                "_uid": uid,
+                "_named": named,
                 "_address": address,
             }
         )
@@ -213,7 +213,10 @@ class Shaped(Moments):
         if name == "notes":
             return repr(self.notes) if self.notes else "None"
         if name == "uid":
-            return self.assign("u or _uid(raw.encode('latin-1'), p, r, n)", True)
+            peer = variable(self.assign("p or ''", True))
+            between = literal("\0")
+            told = (peer, between, variable("j"), between, variable("n"), between, variable("raw"))
+            return self.assign(f"u or _named(({source(told)}).encode('latin-1'))", True)
         if name == "original_size":
             return self.assign("len(t)", True)
         found = {"original": "t", "received": "r", "processed": "r"}
