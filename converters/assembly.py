@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datto_siem.converters.spelling import Spelling
 
 _NAMES = re.compile(r"\b(?:[vg][0-9]+|[a-z])\b").findall
-_SENDER = ("s", "p")
+_SENDER = ("s", "p", "h")
 _MOST_PARTS = 30
 
 
@@ -37,7 +37,7 @@ class Shape(NamedTuple):
             time, end of plausible seconds, receive time as written by ISO 8601 and in
             milliseconds, the record as it came, id, ordinal) to the finished line, ASCII alone,
             or None when it is not of this shape after all.
-        sender: (envelope, address of the sender) to what they alone decide.
+        sender: (envelope, address of the sender, header) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.
     """
@@ -90,7 +90,7 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
     write = _function(title, "t, o, end, q, r, l, i, j, raw, u, n", body, scope)
     last = renumbered([*(each.text for each in inner), f"return {_tuple(sender)}"])
-    given = _function("sender", "s, p", last, scope)
+    given = _function("sender", "s, p, h", last, scope)
     return Shape(write, given, spelling.ordered, spelling.equals)
 
 

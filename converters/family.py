@@ -1,4 +1,4 @@
-"""What is known of one header's records: its shapes, and whether they are worth trying."""
+"""The shapes of a header's records, or of all its names', and whether they are worth trying."""
 
 from __future__ import annotations
 

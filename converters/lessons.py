@@ -52,13 +52,19 @@ def narrowed(reading: Reading, found: Spelling) -> tuple[Reading, frozenset[str]
     return reading._replace(casts=tuple(rows.values())), frozenset(sure)
 
 
+def is_open(reading: Reading) -> bool:
+    """Whether a table row is about events of any name, such as every traffic class."""
+    return any(name.endswith("/*") for name in reading.names)
+
+
 def suited(event: Event, found: Spelling, tables: Tables, target: Target) -> list[EventPlan]:
     """The plan for a spelling's records that have what this one has, last, after better ones."""
     narrow, sure = narrowed(event.reading, found)
+    told = {"header.name"} if is_open(event.reading) else set()  # by the sender, not by the shape
     known = {
         name: value
         for name, path in ATTRIBUTES.items()
-        if path.startswith("head.")
+        if path.startswith("head.") and name not in told
         if (value := getattr(event.head, path.removeprefix("head.")))
     }
     best = compile_event(tables, target, narrow, known, sure)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datto_siem.converters.assembly import Shape
+    from datto_siem.converters.event import Header
     from datto_siem.converters.family import Family
     from datto_siem.converters.syslog import Envelope
 
@@ -58,11 +59,12 @@ class Row(NamedTuple):
 class Sender:
     """One header as one sender sends it."""
 
-    __slots__ = ("_last", "_made_for", "_rows", "_streak", "end", "envelope", "family")
+    __slots__ = ("_last", "_made_for", "_rows", "_streak", "end", "envelope", "family", "header")
 
-    def __init__(self, family: Family, envelope: Envelope, end: int) -> None:
+    def __init__(self, family: Family, header: Header, envelope: Envelope, end: int) -> None:
         """`end` is where the header of a line without a prefix ends, else 0."""
         self.family = family
+        self.header = header
         self.envelope = envelope
         self.end = end
         self._rows: list[tuple[Row, int]] = []
@@ -127,7 +129,7 @@ class Sender:
             self._rows = []
             for each in shapes if usable else ():
                 words = 0 if each.ordered else each.equals
-                given = each.sender(self.envelope, peer)
+                given = each.sender(self.envelope, peer, self.header)
                 if given is not None:
                     self._rows.append((Row(each.write, given, self.end, words, marks), each.equals))
             self._made_for = made_for

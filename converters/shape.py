@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from datto_siem.converters.evaluate import Lookups
-    from datto_siem.converters.event import Header
     from datto_siem.converters.plan.model import EventPlan, Reading
     from datto_siem.converters.spelling import Spelling
 
@@ -77,7 +76,6 @@ def _needs(writer: Shaped, plan: EventPlan, reading: Reading) -> list[str]:
 
 
 def cef_shape(
-    header: Header,
     spelling: Spelling,
     lookups: Lookups,
     types: Mapping[str, str],
@@ -86,7 +84,8 @@ def cef_shape(
     """The shape for canonical CEF."""
     writer = Shaped(spelling, lookups, types, [])
     writer.read()
-    pieces: list[Piece] = [literal(cef.encode_parts(header, (), cef_version))]
+    writer.constants["_header"] = cef.encode_parts
+    pieces: list[Piece] = [variable(writer.assign(f"_header(h, (), {cef_version})", True))]
     if spelling.ordered and any(pair.separator != "=" for pair in spelling.pairs):
         for at, pair in enumerate(spelling.pairs):
             pieces += [literal(f"{' ' if at else ''}{pair.key}="), *writer.wire.get(pair.key, ())]

@@ -96,8 +96,11 @@ class Shaped(Moments):
                 lists.setdefault(cast.parts[0][1], []).append((number, found[0]))
                 continue
             values = self._strict(pair, found) if pair.form == "strict" else self._wide(pair, found)
-            if cast is not None:
+            if cast is not None and cast.agrees:
+                values = {"": self._repeated(cast.agrees, found[0])}
+            elif cast is not None:
                 self._check(cast, found[0])
+            if cast is not None:
                 self._fill(pair.parts, values)
         for name, items in lists.items():
             texts = ", ".join(text for _, text in sorted(items))
@@ -164,8 +167,6 @@ class Shaped(Moments):
 
     def _check(self, cast: Cast, text: str) -> None:
         """Leave at what `read` would note."""
-        if cast.agrees:
-            raise Impossible  # a form of its own covers the value that agrees
         if cast.among:
             table, _, column = cast.among[0].partition(".")
             words = frozenset(cast.among)
@@ -175,6 +176,14 @@ class Shaped(Moments):
             self.subjects.add(text)
             subject = text if text in self.small else f"{text}.lower()"
             self.guard(f"{subject} not in {self.constant(words)}")
+
+    def _repeated(self, name: str, text: str) -> str:
+        """A header's field, which a value must repeat."""
+        if name not in self.fields:
+            attribute = given.ATTRIBUTES[name].removeprefix("head.")
+            self.fields[name] = self.assign(f"h.{attribute}", True)  # not empty, since no value is
+        self.guard(f"{text} != {self.fields[name]}")
+        return self.fields[name]
 
     def _fill(self, parts: tuple[tuple[str, str], ...], values: Mapping[str, str]) -> None:
         for part, name in parts:
@@ -208,6 +217,8 @@ class Shaped(Moments):
         if attribute.startswith("envelope."):
             tail = " or None" if name in given.EMPTY_IS_ABSENT else ""
             return self.assign(f"s.{attribute.removeprefix('envelope.')}{tail}")
+        if name == "header.name":
+            return self.assign("h.name or None")
         if name == "peer.ip":
             return self.assign("_address(p)")
         if name == "notes":

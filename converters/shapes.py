@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from datto_siem.converters import syslog
 from datto_siem.converters.event import kinds
 from datto_siem.converters.family import BOTH, NOTED, UNKNOWN, Family
-from datto_siem.converters.lessons import another, narrowed, suited
+from datto_siem.converters.lessons import another, is_open, narrowed, suited
 from datto_siem.converters.memo import Memo
 from datto_siem.converters.read import CUT_SIZES
 from datto_siem.converters.remains import Impossible
@@ -58,6 +58,9 @@ MOMENTS: Memo[int, tuple[str, str, str, int]] = Memo(_moment, 1_024)
 itself as ISO 8601 writes it, and in milliseconds; the longest record."""
 
 _NONE: dict[Any, Any] = {}
+_Kin = tuple[Any, Any]
+"""A header, without its name where the table has one row for all names, and the notes that its
+records have: what they have in common decides which shapes they can share."""
 
 
 class Held(NamedTuple):
@@ -94,9 +97,9 @@ class Shapes:
         self._target = target
         self._types = types
         self._cef_version = cef_version
-        self._families: dict[Header, Family] = {}
-        self._seen: set[Header] = set()
-        self._headers: dict[str, Family] = {}
+        self._families: dict[_Kin, Family] = {}
+        self._seen: set[_Kin] = set()
+        self._headers: dict[str, tuple[Family, Header]] = {}
         self._senders: dict[Key, Sender] = {}
         self._ready: dict[str | None, dict[Key, Row]] = {}
         self._count = 0  # of all those rows, with those that were taken out again
@@ -236,19 +239,19 @@ class Shapes:
         """
         if event.quick is None or event.repairs or event.original_text is not event.text:
             return False
-        head, made = event.head, self._made
+        kin, made = _kin(event), self._made
         eager = eager and event.reading.activity != "unknown"
-        family = self._families.get(head)
+        family = self._families.get(kin)
         if family is None:
-            if not eager and head not in self._seen:  # once is not often: it may be a flood
+            if not eager and kin not in self._seen:  # once is not often: it may be a flood
                 if len(self._seen) >= MOST_HEADERS:
                     self._seen.clear()
-                self._seen.add(head)
+                self._seen.add(kin)
                 return False
             if len(self._families) >= MOST_HEADERS:
-                kept = {head: each for head, each in self._families.items() if each.shapes}
+                kept = {kin: each for kin, each in self._families.items() if each.shapes}
                 self._families = kept
-            family = self._families[head] = Family(1 if eager else OFTEN)
+            family = self._families[kin] = Family(1 if eager else OFTEN)
         family.met += 1
         if (
             family.met >= family.patience
@@ -259,27 +262,27 @@ class Shapes:
         if family.shapes and len(self._headers) < MOST_HEADERS:
             header = event.text[len(event.prefix) : event.begins]
             if header not in self._headers and self._decoder.remembered(header) is not None:
-                self._headers[header] = family
+                self._headers[header] = family, event.head
         return self._made > made
 
     def _meet(self, text: str, head: re.Match[str]) -> Sender | None:
         """A sender's first record of a header that has shapes, which makes the sender known."""
         start, end = text.find("CEF:"), head.end()
-        family = self._headers.get(text[start:end]) if start >= 0 else None
-        if family is None or start < head.start(3) or end > LONGEST_HEAD:
+        known = self._headers.get(text[start:end]) if start >= 0 else None
+        if known is None or start < head.start(3) or end > LONGEST_HEAD:
             return None
         if not is_clean(text[:end]):
             return None
         envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
-        return self._remember(head.groups(), Sender(family, envelope, end))
+        return self._remember(head.groups(), Sender(*known, envelope, end))
 
     def _meet_bare(self, start: str) -> Sender | None:
         """The same for a record without a prefix; `start` is all before its first equals sign."""
         end = start.rfind("|", 0, LONGEST_HEAD) + 1
-        family = self._headers.get(start[:end])
-        if family is None or len(start) > LONGEST_HEAD or not is_clean(start):
+        known = self._headers.get(start[:end])
+        if known is None or len(start) > LONGEST_HEAD or not is_clean(start):
             return None
-        return self._remember(start, Sender(family, syslog.NO_ENVELOPE, end))
+        return self._remember(start, Sender(*known, syslog.NO_ENVELOPE, end))
 
     def _remember(self, key: Key, sender: Sender) -> Sender:
         if len(self._senders) >= MOST_SENDERS:
@@ -294,7 +297,8 @@ class Shapes:
             return  # the next one may do
         family.met, family.patience = 0, 2 * family.patience
         dialect = entry.dialect
-        found = spelling(event, bool(dialect.colon), dict(dialect.lists))
+        lists = dict(dialect.lists)
+        found = spelling(event, bool(dialect.colon), lists, is_open(event.reading))
         if found is None:
             return
         found = another(found, family.spellings)
@@ -317,9 +321,14 @@ class Shapes:
     def _shape(self, event: Event, found: Spelling, plans: list[EventPlan]) -> Shape:
         lookups = self._decoder.tables.lookups
         if not plans:
-            return cef_shape(event.head, found, lookups, self._types, self._cef_version)
+            return cef_shape(found, lookups, self._types, self._cef_version)
         narrow, _ = narrowed(event.reading, found)
         return plan_shape(plans, narrow, found, lookups, self._types, kinds(event.early or []))
+
+
+def _kin(event: Event) -> _Kin:
+    head = event.head
+    return (head._replace(name="") if is_open(event.reading) else head), tuple(event.early or ())
 
 
 def _not_here(raw: bytes, ordinal: int) -> bytes:

@@ -195,13 +195,16 @@ def _widened(one: Pair, other: Pair) -> Pair:
     return one._replace(form="wide", text="")
 
 
-def spelling(event: Event, colon: bool, lists: Mapping[str, Cast]) -> Spelling | None:
+def spelling(
+    event: Event, colon: bool, lists: Mapping[str, Cast], is_open: bool = False
+) -> Spelling | None:
     """The spelling of a plain record.
 
     Args:
         event: The record; `event.quick` is its pairs.
         colon: Whether its dialect has colon pairs.
         lists: Start of numbered keys -> their cast.
+        is_open: Whether a value that repeats the header may be another in the next record.
 
     Returns:
         It, or None when a value is outside what patterns accept.
@@ -218,7 +221,7 @@ def spelling(event: Event, colon: bool, lists: Mapping[str, Cast]) -> Spelling |
         kind = "text" if cast is None or cast.kind == "list" else cast.kind
         form = "empty" if not text else "wide"
         if cast is not None and cast.agrees and kind == "text" and text:
-            form = "fixed"
+            form = "wide" if is_open else "fixed"
         elif _MATCH[kind](text) and not (colon and kind == "text"):
             form = "strict"
         held = text if form == "fixed" else ""

@@ -83,9 +83,10 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
 
 def _call(shapes: Shapes, text: str) -> _Call | None:
     start, end = text.find("CEF:"), text.rfind("|", 0, text.find("=")) + 1
-    family = shapes._headers.get(text[start:end])
+    family, header = shapes._headers.get(text[start:end], (None, None))
+    envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
     for shape in family.shapes if family else ():
-        given = shape.sender(syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE, None)
+        given = shape.sender(envelope, None, header)
         if shape.ordered and shape.write.__globals__["_match"](text, end):
             return _Call(shape, given, text, end)
     return None
