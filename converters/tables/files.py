@@ -72,9 +72,10 @@ class Unread(Mapping[str, Node]):
         """
         if name not in self._nodes:
             faults: list[TableError] = []
-            self._nodes.update(_parsed({name: self._contents[name]}, "", faults))
+            found = _parsed({name: self._contents[name]}, "", faults)
             if faults:
                 raise TableErrors("mapping tables that cannot be read", faults)
+            self._nodes.update(found)
         return self._nodes[name]
 
     def __iter__(self) -> Iterator[str]:
