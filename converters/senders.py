@@ -56,10 +56,14 @@ class Row(NamedTuple):
     marks: int
 
 
+_Held = tuple[list[Any], Any, dict[int, Any]]
+"""A family's shapes, the address of a sender, and by place the rows of those that were tried."""
+
+
 class Sender:
     """One header as one sender sends it."""
 
-    __slots__ = ("_last", "_made_for", "_rows", "_streak", "end", "envelope", "family", "header")
+    __slots__ = ("_held", "_last", "_met", "_streak", "end", "envelope", "family", "header")
 
     def __init__(self, family: Family, header: Header, envelope: Envelope, end: int) -> None:
         """`end` is where the header of a line without a prefix ends, else 0."""
@@ -67,10 +71,10 @@ class Sender:
         self.header = header
         self.envelope = envelope
         self.end = end
-        self._rows: list[tuple[Row, int]] = []
-        self._made_for: tuple[list[Shape] | None, str | None] = (None, None)
+        self._held: _Held = ([], None, {})
         self._last: Row | None = None
         self._streak = 0
+        self._met = False
 
     def tried(
         self, text: str, end: int, peer: str | None, more: tuple[Any, ...]
@@ -85,8 +89,18 @@ class Sender:
         """
         equals = text.count("=")  # a header has none
         words = ""
-        for row, count in self._prepared(peer):
-            if count != equals:
+        shapes = self.family.shapes
+        held = self._held
+        if held[0] is not shapes or held[1] != peer:
+            held = self._held = (shapes, peer, {})  # one assignment, for other threads
+        rows = held[2]
+        for at, shape in enumerate(shapes):
+            if shape.equals != equals:
+                continue
+            if at not in rows:
+                rows[at] = self._row(shape, peer)
+            row = rows[at]
+            if row is None:
                 continue
             if row.words and not words:
                 words = in_order(text[end:], equals)
@@ -97,8 +111,8 @@ class Sender:
                 return line, row
         return None
 
-    def ready(self, row: Row, peer: str | None, key: Key, rows: dict[Key, Row]) -> Row:
-        """What to have the sender's next records tried with at once.
+    def ready(self, row: Row, peer: str | None, key: Key, rows: dict[Key, Row]) -> Row | None:
+        """What to have the sender's next records tried with at once, if that is worth it already.
 
         Args:
             row: What took the last one.
@@ -106,8 +120,11 @@ class Sender:
             key: Where in `rows` what is given here will stand.
             rows: All that are ready.
         """
-        if len(self._prepared(peer)) == 1 or self._streak >= _STEADY:
+        if len(self.family.shapes) == 1 or self._streak >= _STEADY:
             return row
+        if not self._met:  # many have one record only in a flood of them
+            self._met = True
+            return None
 
         def write(text: str, _: str, end: int, __: tuple[Any, ...], *more: Any) -> str | None:
             found = self.tried(text, end, peer, more)
@@ -117,20 +134,13 @@ class Sender:
                 rows[key] = found[1]
             return found[0]
 
-        return row._replace(write=write, words=0)
+        return Row(write, (), self.end, 0, row.marks)
 
-    def _prepared(self, peer: str | None) -> list[tuple[Row, int]]:
-        """Each shape's row, and how many equals signs it has."""
-        shapes = self.family.shapes
-        made_for = (shapes, peer)
-        if self._made_for[0] is not shapes or self._made_for[1] != peer:
-            usable = peer is None or is_clean(peer)
-            marks = self.family.marks
-            self._rows = []
-            for each in shapes if usable else ():
-                words = 0 if each.ordered else each.equals
-                given = each.sender(self.envelope, peer, self.header)
-                if given is not None:
-                    self._rows.append((Row(each.write, given, self.end, words, marks), each.equals))
-            self._made_for = made_for
-        return self._rows
+    def _row(self, shape: Shape, peer: str | None) -> Row | None:
+        """A shape's row; None where it is not for this sender."""
+        usable = peer is None or is_clean(peer)
+        given = shape.sender(self.envelope, peer, self.header) if usable else None
+        if given is None:
+            return None
+        words = 0 if shape.ordered else shape.equals
+        return Row(shape.write, given, self.end, words, self.family.marks)

@@ -153,6 +153,7 @@ class Shapes:
         marked = [0, 0, 0, 0]
         lines: list[str] = []
         for number, text in enumerate(records, ordinal):
+            head = None
             if text[:4] == "CEF:":
                 row = ready.get(text.partition("=")[0])
             else:
@@ -172,7 +173,7 @@ class Shapes:
                         marked[marks] += 1
                     continue
             more = (received, limit, stamp, digits, text, uid, number)
-            tried = self._tried(text, peer, longest, more)
+            tried = self._tried(text, head, peer, longest, more)
             if tried is None:
                 line = ordinary(text.encode("latin-1"), number).decode("latin-1")
             else:
@@ -184,7 +185,12 @@ class Shapes:
         return Written(lines, marked[NOTED] + marked[BOTH], marked[UNKNOWN] + marked[BOTH])
 
     def _tried(
-        self, line: str, peer: str | None, longest: int, more: tuple[Any, ...]
+        self,
+        line: str,
+        head: re.Match[str] | None,
+        peer: str | None,
+        longest: int,
+        more: tuple[Any, ...],
     ) -> tuple[str, int] | None:
         """A record's finished line, and its marks, of whatever shape it is.
 
@@ -192,16 +198,15 @@ class Shapes:
         """
         text = line.rstrip("\r\n\0")
         key: Key
-        if text[:4] == "CEF:":
+        if head is not None:
+            key, end = head.groups(), head.end()
+            sender = self._senders.get(key) or self._meet(text, head)
+        elif text[:4] == "CEF:":
             key = text.partition("=")[0]
             sender = self._senders.get(key) or self._meet_bare(key)
             end = sender.end if sender else 0
         else:
-            head = head_of(text)
-            if head is None:
-                return None
-            key, end = head.groups(), head.end()
-            sender = self._senders.get(key) or self._meet(text, head)
+            return None
         if sender is None or len(text) in CUT_SIZES or len(text) > longest:
             return None
         family = sender.family
@@ -223,9 +228,12 @@ class Shapes:
         """Have a sender's next records tried with a row at once."""
         if self._count >= MOST_SENDERS:
             self._ready, self._count = {}, 0
-        rows = self._ready.setdefault(peer, {})
-        rows[key] = sender.ready(row, peer, key, rows)
-        self._count += 1
+        rows = self._ready.get(peer, {})
+        ready = sender.ready(row, peer, key, rows)
+        if ready is not None:
+            rows[key] = ready
+            self._ready[peer] = rows
+            self._count += 1
 
     def learn(self, event: Event, eager: bool = False) -> bool:
         """Take note of a record that no shape took.
