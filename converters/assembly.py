@@ -125,9 +125,7 @@ def _function(title: str, arguments: str, body: Iterable[str], scope: dict[str, 
     return scope["function"]
 
 
-_compiled: Memo[tuple[str, str], Any] = Memo(
-    lambda key: compile(key[0], f"<{key[1]}>", "exec"), 256
-)
+_compiled: Memo[tuple[str, str], Any] = Memo(lambda key: compile(key[0], f"<{key[1]}>", "exec"), 64)
 """(Source, title) -> code: what depends on a sender or on words is the same for many shapes."""
 
 

@@ -97,7 +97,8 @@ class Shaped(Moments):
                 continue
             values = self._strict(pair, found) if pair.form == "strict" else self._wide(pair, found)
             if cast is not None and cast.agrees:
-                values = {"": self._repeated(cast.agrees, found[0])}
+                repeated = self._repeated(cast.agrees, found[0])
+                values = {"": repeated} if pair.kind == "text" else values
             elif cast is not None:
                 self._check(cast, found[0])
             if cast is not None:

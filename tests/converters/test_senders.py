@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from ordinary_lines import ordinary
 
 from datto_siem.converters import Converter, shapes
 from datto_siem.converters.output import dump
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RECEIVED = 1_795_514_400_000
 PROBE = (
@@ -143,6 +148,19 @@ def test_a_value_that_repeats_the_name_otherwise_is_odd(
     for _ in range(3):
         assert not taken(converter, line)
     assert taken(converter, FLOW)
+
+
+def test_a_value_that_repeats_the_name_is_still_read_by_its_cast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sources").mkdir()
+    row = "fields:\n  class: {as: lower, is: flow.class, agrees: header.name, doc: Small}\n"
+    (tmp_path / "sources" / "secure_edge.yaml").write_text(row)
+    monkeypatch.setattr(shapes, "OFTEN", 1)
+    converter = Converter("ecs", overlay=tmp_path)
+    for name in (b"web", b"WEB", b"Bulk"):
+        teach(converter, FLOW.replace(b"web", name))
+    assert b'"class":"bulk"' in reference(converter, FLOW.replace(b"web", b"Bulk"))
 
 
 def test_ordinary_lines_are_ready_at_their_second_record(converter: Converter) -> None:
