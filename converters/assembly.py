@@ -40,12 +40,14 @@ class Shape(NamedTuple):
         sender: (envelope, address of the sender, header) to what they alone decide.
         ordered: Whether the pairs' order is part of the shape; else `write` wants the words.
         equals: How many equals signs an extension of this shape has.
+        match: (line as text, end of its header), or (its pairs in order), to what `write` matches.
     """
 
     write: Callable[..., str | None]
     sender: Callable[..., tuple[Any, ...]]
     ordered: bool
     equals: int
+    match: Callable[..., re.Match[str] | None]
 
 
 class Draft(NamedTuple):
@@ -87,11 +89,12 @@ def assemble(draft: Draft, spelling: Spelling, title: str) -> Shape:
     body += [each.text for each in found]
     body += _returned(pieces)
     pattern = capturing(spelling.pattern, [name in read for name in draft.groups])
-    scope = {**draft.constants, **memo, "_match": re.compile(pattern).match}
+    match = re.compile(pattern).match
+    scope = {**draft.constants, **memo, "_match": match}
     write = _function(title, "t, o, end, q, r, l, i, j, raw, u, n", body, scope)
     last = renumbered([*(each.text for each in inner), f"return {_tuple(sender)}"])
     given = _function("sender", "s, p, h", last, scope)
-    return Shape(write, given, spelling.ordered, spelling.equals)
+    return Shape(write, given, spelling.ordered, spelling.equals, match)
 
 
 def _by_words(

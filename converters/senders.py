@@ -98,6 +98,8 @@ class Sender:
             if shape.equals != equals:
                 continue
             if at not in rows:
+                if shape.ordered and shape.match(text, end) is None:
+                    continue  # seen before anything is worked out for a sender who may never return
                 rows[at] = self._row(shape, peer)
             row = rows[at]
             if row is None:

@@ -58,7 +58,7 @@ def short_way(target: str, paths: Sequence[Path], received: int) -> dict[str, fl
 
     def matching() -> None:
         for shape, _, text, end in calls:
-            shape.write.__globals__["_match"](text, end).groups()
+            shape.match(text, end).groups()
 
     def values() -> None:
         for shape, given, text, end in calls:
@@ -87,7 +87,7 @@ def _call(shapes: Shapes, text: str) -> _Call | None:
     envelope = syslog.prefix(text[:start]) if start else syslog.NO_ENVELOPE
     for shape in family.shapes if family else ():
         given = shape.sender(envelope, None, header)
-        if shape.ordered and shape.write.__globals__["_match"](text, end):
+        if shape.ordered and shape.match(text, end):
             return _Call(shape, given, text, end)
     return None
 
