@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from datto_siem.converters.memo import Memo
 from datto_siem.converters.pieces import Piece, merged, source, variable
 from datto_siem.converters.spelling import capturing
 from datto_siem.converters.staging import (
@@ -124,12 +124,14 @@ def _by_words(
 def _function(title: str, arguments: str, body: Iterable[str], scope: dict[str, Any]) -> Any:
     text = "\n".join(body).replace("\n", "\n    ")
     source = f"def function({arguments}):\n    {text}\n"
-    exec(_compiled[source, title], scope)  # noqa: S102  our own text, made from numbers and reprs
+    exec(_compiled(source, title), scope)  # noqa: S102  our own text, made from numbers and reprs
     return scope["function"]
 
 
-_compiled: Memo[tuple[str, str], Any] = Memo(lambda key: compile(key[0], f"<{key[1]}>", "exec"), 64)
-"""(Source, title) -> code: what depends on a sender or on words is the same for many shapes."""
+@lru_cache(maxsize=128)
+def _compiled(source: str, title: str) -> Any:
+    """Code; what depends on a sender or on words is the same for many shapes."""
+    return compile(source, f"<{title}>", "exec")
 
 
 def _returned(pieces: Iterable[Piece]) -> list[str]:

@@ -16,7 +16,7 @@ shall cost no more than the ordinary way, and what comes after it loses little."
 
 
 class Family:
-    """One header's shapes.
+    """The shapes of one header, or of all names of one.
 
     Attributes:
         marks: `NOTED` when its records always have a note, as those that are inferred, `UNKNOWN`

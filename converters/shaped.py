@@ -14,7 +14,6 @@ from datto_siem.converters import casts, given
 from datto_siem.converters.identity import named
 from datto_siem.converters.leaves import is_spotless
 from datto_siem.converters.leftovers import COLUMN_READERS
-from datto_siem.converters.moments import Moments
 from datto_siem.converters.pieces import Piece, literal, source, variable
 from datto_siem.converters.plan.kinds import kind
 from datto_siem.converters.plan.reading import SURE_PARTS
@@ -23,6 +22,7 @@ from datto_siem.converters.scalars import address
 from datto_siem.converters.spelling import READERS
 from datto_siem.converters.staging import statements
 from datto_siem.converters.tables.expression import names
+from datto_siem.converters.timed import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ _INLINE = {
 }
 
 
-class Shaped(Moments):
+class Shaped(Timed):
     """Writes one shape's statements."""
 
     def __init__(

@@ -38,6 +38,7 @@ OFTEN = 4
 """A header met this often is worth its first shape, which takes some milliseconds to make; twice as
 often without a shape its second, and so on."""
 MOST_SHAPES = 192
+_MOST_EAGER = MOST_SHAPES // 2  # the others are for what comes often, whatever a flood begins with
 _MOST_OF_HEADER = 10
 MOST_HEADERS = 4_096
 MOST_SENDERS = 16_384
@@ -248,7 +249,8 @@ class Shapes:
         if event.quick is None or event.repairs or event.original_text is not event.text:
             return False
         kin, made = _kin(event), self._made
-        eager = eager and event.reading.activity != "unknown"
+        documented = event.reading.activity != "unknown"
+        eager = eager and documented and self._made < _MOST_EAGER
         family = self._families.get(kin)
         if family is None:
             if not eager and kin not in self._seen:  # once is not often: it may be a flood

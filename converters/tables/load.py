@@ -44,7 +44,8 @@ def load(overlay: Path | None = None) -> Tables:
         overlay: A user's directory of tables.
 
     Raises:
-        TableErrors: Files that cannot be read, or are no YAML.
+        TableErrors: Files that cannot be read, or are no YAML. A shipped target is read when it is
+            first asked for, and raises then.
     """
     faults: list[TableError] = []
     roots, version = files.read(overlay, faults)

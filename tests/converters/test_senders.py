@@ -6,40 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ordinary_lines import ordinary
+from shape_making import FLOW, PROBE, RECEIVED, quick, reference, teach
 
 from datto_siem.converters import Converter, shapes
-from datto_siem.converters.output import dump
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RECEIVED = 1_795_514_400_000
-PROBE = (
-    b"CEF:1|Datto|AccessPoint|7.1.0|wifi|probe|0|"
-    b"rt=1795513152051 smac=02:00:5E:10:00:01 cs2:Guest dmac:7E:10:9B:55:D0:3A"
-)
-FLOW = (
-    b"CEF:1|Datto|Secure Edge|1.2.1|telemeterd|web|3|client_ip=100.64.12.7 port_dst=443 "
-    b"agg_ts=1795513286872 class=web proto=Bulk Transfer ip_proto=udp flow_type=UL"
-)
 PREFIXED = b"<134>Nov 24 09:37:09 ap-1 " + PROBE
 
 
 @pytest.fixture(params=["ecs", "ocsf", "cef"])
 def converter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Converter:
     """A converter of its own that makes shapes at once."""
-    monkeypatch.setattr(shapes, "OFTEN", 1)
-    made = Converter(request.param)
-    target = made.target if request.param != "cef" else None
-    made.shapes = shapes.Shapes(made.decoder, target, made.types)
-    return made
-
-
-def reference(converter: Converter, line: bytes, peer: str | None = None) -> bytes:
-    event = converter.decoder.decode(line, RECEIVED, peer)
-    if converter.name == "cef":
-        return converter.line(event).encode()
-    return dump(converter.run(event).document)
+    return quick(request.param, monkeypatch)
 
 
 def taken(converter: Converter, line: bytes, peer: str | None = None) -> bool:
@@ -49,12 +29,6 @@ def taken(converter: Converter, line: bytes, peer: str | None = None) -> bool:
     assert found in (None, expected)
     assert converter.encode(line, RECEIVED, peer) == expected
     return found is not None
-
-
-def teach(converter: Converter, line: bytes) -> None:
-    for _ in range(3):
-        converter.encode(line, RECEIVED)
-    assert taken(converter, line)
 
 
 @pytest.mark.parametrize("line", [PROBE, PREFIXED])

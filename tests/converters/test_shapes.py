@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ordinary_lines import ordinary
+from shape_making import FLOW, PROBE, RECEIVED, forgetful, quick, reference, teach
 
 from datto_siem.converters import Converter, shapes
 from datto_siem.converters.output import dump
@@ -19,34 +20,11 @@ from datto_siem.converters.staging import decided, gathered, living, parted, sta
 if TYPE_CHECKING:
     from pathlib import Path
 
-RECEIVED = 1_795_514_400_000
-PROBE = (
-    b"CEF:1|Datto|AccessPoint|7.1.0|wifi|probe|0|"
-    b"rt=1795513152051 smac=02:00:5E:10:00:01 cs2:Guest dmac:7E:10:9B:55:D0:3A"
-)
-FLOW = (
-    b"CEF:1|Datto|Secure Edge|1.2.1|telemeterd|web|3|client_ip=100.64.12.7 port_dst=443 "
-    b"agg_ts=1795513286872 class=web proto=Bulk Transfer ip_proto=udp flow_type=UL"
-)
-
 
 @pytest.fixture
 def converter(monkeypatch: pytest.MonkeyPatch) -> Converter:
     """A converter of its own that makes shapes at once."""
-    monkeypatch.setattr(shapes, "OFTEN", 1)
-    made = Converter("ecs")
-    made.shapes = shapes.Shapes(made.decoder, made.target, made.types)
-    return made
-
-
-def teach(converter: Converter, line: bytes) -> None:
-    for _ in range(3):
-        converter.encode(line, RECEIVED)
-    assert converter.shapes.write(line, RECEIVED) is not None
-
-
-def reference(converter: Converter, line: bytes, peer: str | None = None) -> bytes:
-    return dump(converter.run(converter.decoder.decode(line, RECEIVED, peer)).document)
+    return quick("ecs", monkeypatch)
 
 
 DAY = 86_400_000
@@ -84,8 +62,7 @@ def test_a_time_is_taken_up_to_a_day_after_the_receipt(
 
 def test_a_shape_is_made_once_a_header_was_met_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shapes, "OFTEN", 3)
-    made = Converter("ecs")
-    made.shapes = shapes.Shapes(made.decoder, made.target, made.types)
+    made = forgetful("ecs")
     for _ in range(4):
         assert made.shapes.write(PROBE, RECEIVED) is None
         made.encode(PROBE, RECEIVED)

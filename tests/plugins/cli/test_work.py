@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from shape_making import RECEIVED, forgetful
 
 from datto_siem.converters import Converter, shapes
 from datto_siem.plugins.cli.work import Batch, Settings
 
-RECEIVED = 1_795_514_400_000
 LINE = "CEF:1|Datto|AccessPoint|7.1.0|system|boot|0|rt=1795514300412 smac=02:00:5E:10:00:0{}"
 
 
 def worker():
     made = Settings("ecs").worker()
-    converter = made.converter
-    converter.shapes = shapes.Shapes(converter.decoder, converter.target, converter.types)
+    made.converter = forgetful("ecs")
     return made
 
 
@@ -43,3 +42,13 @@ def test_events_that_no_table_knows_wait_until_they_come_often():
     records = [LINE.format(1).replace("boot", f"event-{number}") for number in range(40)]
     waiting(Batch(records, 0, RECEIVED))
     assert waiting.converter.shapes.held.shapes <= 1
+
+
+def test_headers_made_up_cannot_use_up_all_shapes_by_coming_once(monkeypatch):
+    monkeypatch.setattr(shapes, "_MOST_EAGER", 3)
+    flooded = worker()
+    records = [LINE.format(1).replace("7.1.0", f"9.9.{number}") for number in range(40)]
+    flooded(Batch(records, 0, RECEIVED))
+    assert flooded.converter.shapes.held.shapes == 3
+    flooded(Batch([LINE.format(1)] * 40, 0, RECEIVED))
+    assert flooded.converter.shapes.held.shapes == 4

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+from shape_making import RECEIVED, quick, reference, teach
 
-from datto_siem.converters import Converter, shapes
-from datto_siem.converters.output import dump
+if TYPE_CHECKING:
+    from datto_siem.converters import Converter
 
-RECEIVED = 1_795_514_400_000
 SESSION = (
     "CEF:1|Datto|Secure Edge|1.2.1|instance-agent|disconnected|4|"
     "subscriber=a.b@example.com service_instance_id=7 client_event=disconnected "
@@ -26,19 +28,14 @@ QUERY = (
 @pytest.fixture(params=["ecs", "ocsf", "cim", "asim", "csl"])
 def converter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Converter:
     """A converter of its own that makes shapes at once."""
-    monkeypatch.setattr(shapes, "OFTEN", 1)
-    made = Converter(request.param)
-    made.shapes = shapes.Shapes(made.decoder, made.target, made.types)
-    return made
+    return quick(request.param, monkeypatch)
 
 
 def check(converter: Converter, teacher: str, line: str) -> None:
     """A line that a shape writes as the interpreter does."""
-    for _ in range(3):
-        converter.encode(teacher.encode(), RECEIVED)
+    teach(converter, teacher.encode())
     raw = line.encode()
-    expected = dump(converter.run(converter.decoder.decode(raw, RECEIVED)).document)
-    assert converter.shapes.write(raw, RECEIVED) == expected
+    assert converter.shapes.write(raw, RECEIVED) == reference(converter, raw)
 
 
 @pytest.mark.parametrize("duration", ["0", "1", "59", "3600", "86399", "999999999"])

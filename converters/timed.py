@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datto_siem.converters.tables.expression import Expr
 
 
-class Moments(Leaves):
+class Timed(Leaves):
     """Writes times and durations.
 
     Attributes:
